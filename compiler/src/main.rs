@@ -1,0 +1,3 @@
+//! The `epochgate` command.
+
+fn main() {}

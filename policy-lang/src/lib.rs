@@ -1,0 +1,1 @@
+//! The policy language: text, its meaning, and the packet sets it denotes.
