@@ -1,1 +1,17 @@
-//! The policy language: text, its meaning, and the packet sets it denotes.
+//! The Epochgate policy language: text, its meaning, and the packet sets it denotes.
+//!
+//! Data flows one way: text, tree, [`policy::Policy`], [`set::PacketSet`]. [`classify`] says what a
+//! policy means for one frame; it is the judge of everything else. This crate is pure: no input or
+//! output, no clock, no printing.
+
+pub mod classify;
+pub mod field;
+pub mod packet;
+pub mod policy;
+pub mod set;
+pub mod source;
+pub mod values;
+
+pub use classify::{Decision, Reason, classify};
+pub use policy::{Policy, Verdict};
+pub use set::{PacketSet, Space, SpaceFull};

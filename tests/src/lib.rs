@@ -1,1 +1,3 @@
-//! Shared support for the tests.
+//! Shared support for the tests: generators of policies and frames.
+
+pub mod generate;

@@ -1,0 +1,105 @@
+//! Random checked policies.
+//!
+//! Values come from small pools shared with [`super::frame`], so that frames really meet rules.
+
+use policy_lang::field::{Family, Field, Transport};
+use policy_lang::policy::{Condition, Gate, Media, Policy, Rule, Test, Verdict};
+use policy_lang::source::Span;
+use policy_lang::values::{Range, ValueSet, max_value};
+use proptest::prelude::*;
+
+use super::frame::pool;
+
+/// Which terms a generated policy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terms {
+    /// All of the language.
+    All,
+    /// All but those that tc u32 cannot express: VLAN IDs and DTLS.
+    U32,
+}
+
+/// A set of values of `field` with borders from the pool.
+pub fn values(field: Field) -> impl Strategy<Value = ValueSet> {
+    let one = (pool(field), pool(field), 0_u8..4).prop_map(move |(a, b, kind)| {
+        let max = max_value(field.width());
+        match kind {
+            0 => Range::new(a, a),
+            1 => Range::new(a, a.saturating_add(1).min(max)),
+            _ => Range::new(a, b),
+        }
+    });
+    proptest::collection::vec(one, 1..4).prop_map(ValueSet::from_ranges)
+}
+
+/// A single test.
+pub fn test(terms: Terms) -> BoxedStrategy<Test> {
+    let fields: Vec<Field> = Field::ALL
+        .into_iter()
+        .filter(|f| {
+            !matches!(
+                f,
+                Field::FragmentBits | Field::PayloadFirst | Field::PayloadSecond
+            ) && (terms == Terms::All || *f != Field::VlanId)
+        })
+        .collect();
+    let media: Vec<Media> = Media::ALL
+        .into_iter()
+        .filter(|m| terms == Terms::All || *m != Media::Dtls)
+        .collect();
+    prop_oneof![
+        1 => Just(Test::Tagged),
+        2 => prop_oneof![Just(Family::V4), Just(Family::V6)].prop_map(Test::Ip),
+        1 => Just(Test::Fragment),
+        8 => proptest::sample::select(fields)
+            .prop_flat_map(|field| values(field).prop_map(move |set| Test::Field(field, set))),
+        2 => values(Field::Dport).prop_map(Test::EitherPort),
+        2 => proptest::sample::select(media).prop_map(Test::Media),
+        1 => proptest::collection::vec(0_u128..128, 1..3).prop_map(|types| {
+            Test::RtpPayloadType(ValueSet::from_ranges(types.iter().map(|&t| Range::new(t, t))))
+        }),
+    ]
+    .boxed()
+}
+
+/// A condition of a few levels.
+pub fn condition(terms: Terms) -> BoxedStrategy<Condition> {
+    let leaf = prop_oneof![
+        3 => test(terms).prop_map(|test| Condition::Test { test, span: Span::default() }),
+        1 => proptest::sample::select(Transport::ALL.to_vec())
+            .prop_map(|transport| Test::protocol_condition(transport, Span::default())),
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            2 => proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::All),
+            1 => proptest::collection::vec(inner.clone(), 2..4).prop_map(Condition::Any),
+            1 => inner.prop_map(|part| Condition::Not(Box::new(part))),
+        ]
+    })
+    .boxed()
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![Just(Verdict::Buffer), Just(Verdict::Bypass)]
+}
+
+/// A policy of up to `rules` rules.
+pub fn policy(terms: Terms, rules: usize) -> impl Strategy<Value = Policy> {
+    let rule = (verdict(), condition(terms)).prop_map(|(verdict, condition)| Rule {
+        verdict,
+        condition,
+        because: None,
+        span: Span::default(),
+    });
+    (
+        proptest::collection::vec(rule, 0..=rules),
+        proptest::option::of(verdict()),
+    )
+        .prop_map(|(rules, default)| Policy {
+            rules,
+            default: default.unwrap_or(Verdict::Buffer),
+            default_span: default.map(|_| Span::default()),
+            expectations: Vec::new(),
+            gate: Gate::default(),
+        })
+}
