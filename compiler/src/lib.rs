@@ -1,1 +1,3 @@
 //! Policy to artefacts.
+
+pub mod readback;

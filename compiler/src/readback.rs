@@ -1,0 +1,40 @@
+//! Rules read back: what text that a kernel would load, or prints, does to every possible frame.
+//!
+//! The read-backs are a second opinion on the back ends. They follow the kernel's manuals, never
+//! the back ends' code: [`crate::readback`] imports nothing that emits rules. What they can't
+//! understand is an error that names the line; nothing is guessed.
+
+use std::collections::BTreeMap;
+
+use policy_lang::{PacketSet, SpaceFull};
+
+/// What rules do to every frame that reaches the hook.
+///
+/// The sets are a partition of [`policy_lang::Space::all`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The frames that go on at once.
+    pub bypass: PacketSet,
+    /// The frames that are handed to another device, by its name.
+    pub held: BTreeMap<String, PacketSet>,
+    /// The frames that are lost.
+    pub dropped: PacketSet,
+}
+
+/// Why rules have no [`Outcome`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadbackError {
+    /// The sets outgrew their space.
+    #[error(transparent)]
+    Full(#[from] SpaceFull),
+    /// Something in the rules whose meaning is not known here.
+    #[error("line {line}: {reason}: `{text}`")]
+    NotUnderstood {
+        /// The line of the rules, from 1 on.
+        line: usize,
+        /// The rule, or the part of it, as it stands there.
+        text: String,
+        /// What about it is not understood.
+        reason: String,
+    },
+}
