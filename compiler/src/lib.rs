@@ -1,3 +1,5 @@
-//! Policy to artefacts.
+//! From a checked policy to rules for the kernel, with proof; and the parts of the command line.
 
+pub mod ir;
+pub mod lower;
 pub mod readback;

@@ -102,11 +102,11 @@ pub enum Condition {
         span: Span,
     },
     /// Holds where the inner condition does not.
-    Not(Box<Condition>),
+    Not(Box<Self>),
     /// Holds where all of the conditions hold.
-    All(Vec<Condition>),
+    All(Vec<Self>),
     /// Holds where at least one of the conditions holds.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
 }
 
 /// A single test of a packet. A test about a header that is not there is false.

@@ -1,0 +1,3 @@
+//! Each step from policy to rules keeps the meaning: checked exactly, on sets of all frames.
+
+mod lowering;
