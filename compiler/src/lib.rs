@@ -1,5 +1,7 @@
 //! From a checked policy to rules for the kernel, with proof; and the parts of the command line.
 
+pub mod backend;
+pub mod device;
 pub mod ir;
 pub mod lower;
 pub mod readback;

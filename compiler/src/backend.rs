@@ -1,0 +1,97 @@
+//! Back ends: a rule program becomes text that a kernel tool loads.
+//!
+//! A back end has exactly the program's meaning or refuses it, naming the term it can't express.
+//! None is approximately right, not even on the safe side.
+
+use std::fmt;
+
+use policy_lang::field::{Field, Layer};
+use policy_lang::policy::{Condition, Policy, Test};
+use policy_lang::source::Span;
+
+use crate::device::Device;
+
+/// The kinds of rules that can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An nftables ruleset for the netdev ingress hook.
+    Nft,
+    /// A batch of tc u32 filters for the clsact ingress hook.
+    U32,
+}
+
+impl Kind {
+    /// Every back end, in the order in which they are recommended.
+    pub const ALL: [Self; 2] = [Self::Nft, Self::U32];
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::U32 => "u32",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the rules are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The VM's interface, at whose ingress the rules work.
+    pub vif: Device,
+    /// The interface that held frames are sent to.
+    pub ifb: Device,
+    /// Lines without line breaks that say where the rules come from, written as comments on top.
+    pub header: Vec<String>,
+}
+
+/// A back end can't express a policy exactly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {backend} back end can't express `{term}` exactly: {reason}")]
+pub struct Refusal {
+    /// Who refuses.
+    pub backend: Kind,
+    /// The term of the language that is the trouble.
+    pub term: String,
+    /// Where it stands in the policy, if one place can be named.
+    pub span: Option<Span>,
+    /// Why it can't be expressed.
+    pub reason: String,
+    /// A back end that can express this term.
+    pub instead: Option<Kind>,
+}
+
+/// The first place of a policy, in rule `source`, that asks about `field`.
+#[must_use]
+pub fn span_of(policy: &Policy, source: usize, field: Field) -> Option<Span> {
+    fn find(condition: &Condition, field: Field) -> Option<Span> {
+        match condition {
+            Condition::Always => None,
+            Condition::Test { test, span } => asks(test, field).then_some(*span),
+            Condition::Not(inner) => find(inner, field),
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().find_map(|part| find(part, field))
+            }
+        }
+    }
+    fn asks(test: &Test, field: Field) -> bool {
+        match test {
+            Test::Tagged => field == Field::VlanId,
+            Test::Ip(_) => field == Field::Ethertype,
+            Test::Fragment => matches!(field, Field::FragmentBits | Field::Protocol),
+            Test::Field(asked, _) => *asked == field,
+            Test::EitherPort(_) => matches!(field, Field::Sport | Field::Dport),
+            Test::Media(_) | Test::RtpPayloadType(_) => field.layer() == Layer::Payload,
+        }
+    }
+    policy
+        .rules
+        .get(source)
+        .and_then(|rule| find(&rule.condition, field).or(Some(rule.span)))
+}
