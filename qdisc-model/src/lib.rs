@@ -1,1 +1,15 @@
-//! What the buffer does.
+//! What the buffer between a virtual machine and the world does, as pure step functions.
+//!
+//! [`plug`] is Linux's `sch_plug` exactly as it is, faults included; [`command`] is the way `tc`
+//! talks to it; [`epoch`] is the gate as it should be; [`invariant`] states the law both are held
+//! to, over a trace of what happened. [`limit`] says how small a byte limit may be.
+//!
+//! Nothing here reads a clock, a file or a device: the same steps give the same state, so a state
+//! can be hashed, compared, explored and shrunk.
+
+pub mod command;
+pub mod epoch;
+pub mod invariant;
+pub mod limit;
+pub mod packet;
+pub mod plug;
