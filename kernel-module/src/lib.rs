@@ -1,1 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The gate as a qdisc core.

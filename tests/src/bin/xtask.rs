@@ -1,3 +1,0 @@
-//! `cargo xtask`: the project's tasks.
-
-fn main() {}

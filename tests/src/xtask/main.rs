@@ -1,0 +1,62 @@
+//! `cargo xtask TASK`: the project's tasks, one file per task.
+//!
+//! In Rust instead of shell or make, so that a clone needs only cargo (matklad's xtask pattern).
+
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use xshell::Shell;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  setup   install the Debian packages that the tests use (needs root; says what it can't)
+  test    setup, then formatting, lints and all tests; ends with the number of tests
+  tidy    only the rules on the sources themselves: length, heads, links, crate directions
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let task = match arguments.as_slice() {
+        [task] => task.as_str(),
+        _ => "",
+    };
+    let done = shell().and_then(|sh| match task {
+        "setup" => setup::run(&sh).map(|()| true),
+        "test" => test::run(&sh),
+        "tidy" => tidy::run(&sh).map(|()| true),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(true)
+        }
+        _ => {
+            eprint!("{USAGE}");
+            Ok(false)
+        }
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A shell in the root of the workspace, wherever the task was called.
+fn shell() -> anyhow::Result<Shell> {
+    let sh = Shell::new()?;
+    sh.change_dir(root());
+    Ok(sh)
+}
+
+/// The root of the workspace: the directory above this package.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
