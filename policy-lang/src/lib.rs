@@ -5,11 +5,13 @@
 //! output, no clock, no printing.
 
 pub mod classify;
+pub mod diagnostic;
 pub mod field;
 pub mod packet;
 pub mod policy;
 pub mod set;
 pub mod source;
+pub mod syntax;
 pub mod values;
 
 pub use classify::{Decision, Reason, classify};
