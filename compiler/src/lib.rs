@@ -2,6 +2,9 @@
 
 pub mod backend;
 pub mod device;
+pub mod hook;
 pub mod ir;
 pub mod lower;
 pub mod readback;
+pub mod script;
+pub mod verify;
