@@ -19,7 +19,9 @@ const UNTAG_NEEDS: usize = TAG_LEN + 2;
 #[must_use]
 pub fn reaches(frame: &[u8]) -> bool {
     let outer = frame.get(ETHERNET_LEN - 2..ETHERNET_LEN);
-    let tag = [ETHERTYPE_VLAN, ETHERTYPE_8021AD].iter().any(|t| outer == Some(&t.to_be_bytes()));
+    let tag = [ETHERTYPE_VLAN, ETHERTYPE_8021AD]
+        .iter()
+        .any(|t| outer == Some(&t.to_be_bytes()));
     frame.len() >= ETHERNET_LEN + if tag { UNTAG_NEEDS } else { 0 }
 }
 
@@ -32,8 +34,15 @@ pub fn delivered(space: &Space) -> Result<PacketSet, SpaceFull> {
     let tagged = space.tagged()?;
     let tags = [ETHERTYPE_VLAN, ETHERTYPE_8021AD].map(u128::from);
     let outer_tag = space.bits_in(
-        Place { base: Base::Type, bit: 0, width: 16 },
-        &tags.into_iter().map(ValueSet::single).fold(ValueSet::empty(), |a, b| a.union(&b)),
+        Place {
+            base: Base::Type,
+            bit: 0,
+            width: 16,
+        },
+        &tags
+            .into_iter()
+            .map(ValueSet::single)
+            .fold(ValueSet::empty(), |a, b| a.union(&b)),
     )?;
     // A transparent tag is not counted in the length; an opaque one is.
     let short_tagged = space.minus(&tagged, &space.at_least(UNTAG_NEEDS - TAG_LEN)?)?;

@@ -65,10 +65,16 @@ pub fn verify_equivalent(
         let missing = space.intersection(&space.minus(wanted, found)?, &delivered)?;
         if let Some(frame) = space.witness(&missing)? {
             let rules = fate(space, rules, &frame);
-            return Ok(Err(Counterexample { policy: classify(policy, &frame), rules, frame }));
+            return Ok(Err(Counterexample {
+                policy: classify(policy, &frame),
+                rules,
+                frame,
+            }));
         }
     }
-    Ok(Ok(Proof { nodes: bypass.complexity() }))
+    Ok(Ok(Proof {
+        nodes: bypass.complexity(),
+    }))
 }
 
 /// No leak: every frame that the policy holds, the rules hold or drop. Weaker than
@@ -88,9 +94,15 @@ pub fn verify_no_leak(
     Ok(match space.witness(&leaked)? {
         Some(frame) => {
             let rules = fate(space, rules, &frame);
-            Err(Counterexample { policy: classify(policy, &frame), rules, frame })
+            Err(Counterexample {
+                policy: classify(policy, &frame),
+                rules,
+                frame,
+            })
         }
-        None => Ok(Proof { nodes: bypass.complexity() }),
+        None => Ok(Proof {
+            nodes: bypass.complexity(),
+        }),
     })
 }
 
@@ -119,7 +131,11 @@ pub fn verify_expectations(space: &Space, policy: &Policy) -> Result<Vec<Broken>
     for (at, claim) in policy.expectations.iter().enumerate() {
         if let Some(frame) = space.witness(&exceptions(space, claim, &bypass)?)? {
             let decision = classify(policy, &frame);
-            broken.push(Broken { expectation: at, frame, decision });
+            broken.push(Broken {
+                expectation: at,
+                frame,
+                decision,
+            });
         }
     }
     Ok(broken)
@@ -140,7 +156,10 @@ fn exceptions(
 /// What the rules do to one frame.
 #[must_use]
 pub fn fate(space: &Space, rules: &Outcome, frame: &[u8]) -> Fate {
-    let held = rules.held.iter().find(|(_, set)| space.contains(set, frame));
+    let held = rules
+        .held
+        .iter()
+        .find(|(_, set)| space.contains(set, frame));
     match held {
         Some((device, _)) => Fate::Held(device.clone()),
         None if space.contains(&rules.bypass, frame) => Fate::Bypass,
@@ -159,7 +178,11 @@ const SPACES: [usize; 4] = [1 << 17, 1 << 20, 1 << 23, 1 << 25];
 pub fn in_space<T, E: From<SpaceFull> + MaybeFull>(
     mut work: impl FnMut(&Space) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut attempt = |nodes| Space::new(nodes).map_err(E::from).and_then(|space| work(&space));
+    let mut attempt = |nodes| {
+        Space::new(nodes)
+            .map_err(E::from)
+            .and_then(|space| work(&space))
+    };
     let mut result = Err(E::from(SpaceFull { nodes: 0 }));
     for nodes in SPACES {
         result = attempt(nodes);
