@@ -1,6 +1,7 @@
 //! From a checked policy to rules for the kernel, with proof; and the parts of the command line.
 
 pub mod backend;
+pub mod capture;
 pub mod device;
 pub mod hook;
 pub mod ir;
