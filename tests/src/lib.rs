@@ -1,8 +1,11 @@
-//! Shared support for the tests: generators of policies and frames, and how a test skips.
+//! Shared support for the tests: generators of policies and frames, captured frames, a laboratory
+//! of network namespaces on the running kernel, and how a test skips.
 
 use std::io::Write;
 
+pub mod captures;
 pub mod generate;
+pub mod netlab;
 
 /// Says aloud that the test `name` did not do its work, and why.
 ///

@@ -1,0 +1,70 @@
+//! Tests on the running kernel, each in network namespaces of its own.
+//! They need root, `ip`, `tc`, `bridge`, `nft` and `tcpdump`; where something is missing all are
+//! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
+
+mod lab;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::captures;
+use tests::netlab::Lab;
+
+/// What this machine lacks, in words; a trial that needs it skips aloud.
+pub(crate) struct Here {
+    no_lab: Option<String>,
+    no_captures: Option<String>,
+}
+
+impl Here {
+    fn look() -> Self {
+        let no_lab = match Lab::new() {
+            Ok(lab) => {
+                eprintln!("the kernel laboratory holds packets with {}", lab.plug());
+                None
+            }
+            Err(reason) => Some(reason.to_string()),
+        };
+        let no_captures = captures::directory().is_none();
+        Self {
+            no_lab,
+            no_captures: no_captures.then(|| String::from("no shared/captures beside the project")),
+        }
+    }
+
+    /// A trial that needs the laboratory.
+    pub(crate) fn trial(&self, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
+        unless(self.no_lab.clone(), name, run)
+    }
+
+    /// A trial that needs the laboratory and the captures.
+    pub(crate) fn trial_on_captures(&self, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
+        unless(
+            self.no_lab.clone().or_else(|| self.no_captures.clone()),
+            name,
+            run,
+        )
+    }
+}
+
+fn unless(missing: Option<String>, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
+    let own_name = name.to_owned();
+    Trial::test(name, move || match &missing {
+        Some(why) => {
+            tests::skip(&own_name, why);
+            Ok(())
+        }
+        None => run(),
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let here = Here::look();
+    if here.no_lab.is_some() && std::env::var_os("EPOCHGATE_KERNEL").is_some_and(|v| v == "require")
+    {
+        eprintln!("{}", here.no_lab.unwrap_or_default());
+        return ExitCode::FAILURE;
+    }
+    libtest_mimic::run(&arguments, lab::trials(&here)).exit_code()
+}

@@ -1,0 +1,148 @@
+//! A laboratory on the running kernel: a network namespace in which a script under test installs
+//! its rules on `vif0`, and raw frames show what the rules do.
+//!
+//! ```text
+//! eth1 <-veth-> vif0 (port of br0)      out0 (port of br0) <-veth-> out1
+//!  frames go in here                                   frames come out here
+//! ```
+//!
+//! A frame seen on the script's IFB was held, one seen only at `out1` was let pass. A frame is
+//! judged by what was seen and never by silence: what was not seen is sent again, twice, the
+//! second time with a witness behind the rules, for frames that the bridge itself will not carry.
+
+mod ledger;
+mod namespace;
+mod plug;
+mod run;
+mod tap;
+
+use std::io;
+use std::process::{Command, Output};
+
+use namespace::Namespace;
+use plug::Plug;
+
+/// The guest's virtual interface as dom0 sees it: the rules under test belong on its ingress.
+pub const VIF: &str = "vif0";
+
+/// Why there is no laboratory on this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("no kernel laboratory here: {0}")]
+pub struct SkipReason(String);
+
+/// Why a run says nothing about the rules.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The system refused something.
+    #[error("{0}")]
+    Io(io::Error),
+    /// A command inside the namespace failed.
+    #[error("{0}")]
+    Command(String),
+    /// Capturing on this interface did not start, or ended.
+    #[error("the capture on `{0}` failed")]
+    Capture(String),
+    /// The captures missed frames that the interfaces counted, also with small batches.
+    #[error("the captures keep losing frames: {0}")]
+    Lossy(String),
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Let pass at once.
+    Bypassed,
+    /// Redirected to the IFB.
+    Held,
+    /// Seen nowhere in three attempts. The kernel itself drops a tagged frame with fewer than
+    /// six bytes behind its first ethertype, before any hook.
+    Dropped,
+    /// The kernel does not send such a frame: shorter than its header or longer than the MTU.
+    Refused,
+}
+
+/// What was seen of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Its path.
+    pub observed: Observed,
+    /// Whether it came out at the far side, byte for byte. A held or passed frame may still be
+    /// eaten by the bridge: PAUSE, a source address that is not a station's, the bridge's own.
+    pub delivered: bool,
+}
+
+/// The outcome of sending frames.
+#[derive(Debug)]
+pub struct Run {
+    /// One for each frame, in the order given.
+    pub observations: Vec<Observation>,
+    /// Frames changed, doubled or out of order within their verdict; none in a good run.
+    pub anomalies: Vec<String>,
+    /// How many frames had to be sent again because nothing was seen of them the first time.
+    pub sent_again: usize,
+}
+
+/// One namespace with its interfaces; removed when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    namespace: Namespace,
+    plug: Plug,
+}
+
+impl Lab {
+    /// Makes a laboratory.
+    ///
+    /// # Errors
+    /// What is missing here: rights, namespaces, a tool, a kernel feature.
+    pub fn new() -> Result<Self, SkipReason> {
+        for (tool, question) in [
+            ("ip", "-V"),
+            ("tc", "-V"),
+            ("bridge", "-V"),
+            ("nft", "-v"),
+            ("tcpdump", "--version"),
+        ] {
+            namespace::succeed(Command::new(tool).arg(question)).map_err(SkipReason)?;
+        }
+        let namespace = Namespace::new().map_err(SkipReason)?;
+        let plug = Plug::find(&namespace).map_err(SkipReason)?;
+        Ok(Self { namespace, plug })
+    }
+
+    /// What holds packets here, in words: the kernel's plug or a stand-in.
+    #[must_use]
+    pub fn plug(&self) -> &'static str {
+        self.plug.describe()
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// A command that will run inside the laboratory, with the stand-in for plug where needed.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.namespace.command(program);
+        self.plug.prepare(&mut command);
+        command
+    }
+
+    /// Runs shell text inside the laboratory to a successful end.
+    ///
+    /// # Errors
+    /// When the shell ends with a failure, with what it said.
+    pub fn shell(&self, text: &str) -> Result<Output, LabError> {
+        namespace::succeed(self.command("sh").args(["-ec", text])).map_err(LabError::Command)
+    }
+
+    /// Sends the frames into the VM's end of `vif0` and says what became of each.
+    /// `ifb` is the script's IFB, if it has one by now; without it nothing can be seen to be held.
+    ///
+    /// # Errors
+    /// When nothing can be said about the frames; never because of what the rules did to them.
+    pub fn run(&self, ifb: Option<&str>, frames: &[Vec<u8>]) -> Result<Run, LabError> {
+        run::run(&self.namespace, ifb, frames)
+    }
+}

@@ -1,0 +1,67 @@
+//! What holds packets in this kernel: `sch_plug`, or a byte FIFO in its place.
+//! The FIFO lets everything pass at once, so it shows the path of a packet but not the holding.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::namespace::{Namespace, succeed};
+
+/// The stand-in: a `tc` that speaks of plug and uses a FIFO.
+const STAND_IN: &str = include_str!("tc-stand-in.sh");
+
+const TRY_PLUG: &str = "
+ip link add plugtry type ifb
+tc qdisc add dev plugtry root plug limit 100000; outcome=$?
+ip link del plugtry
+exit $outcome";
+
+/// How packets are held in the laboratory.
+#[derive(Debug)]
+pub(super) enum Plug {
+    /// The kernel's own.
+    Kernel,
+    /// A directory that comes first in PATH, with a `tc` of ours.
+    StandIn(TempDir),
+}
+
+impl Plug {
+    /// Tries the kernel's plug in the namespace; prepares the stand-in when there is none.
+    pub(super) fn find(namespace: &Namespace) -> Result<Self, String> {
+        if succeed(namespace.command("sh").args(["-c", TRY_PLUG])).is_ok() {
+            return Ok(Self::Kernel);
+        }
+        let real = real_tc().ok_or("no `tc` in PATH")?;
+        let directory = TempDir::new().map_err(|e| e.to_string())?;
+        let script = STAND_IN.replace("@REAL_TC@", &real.to_string_lossy());
+        let path = directory.path().join("tc");
+        fs::write(&path, script).map_err(|e| e.to_string())?;
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&path, executable).map_err(|e| e.to_string())?;
+        Ok(Self::StandIn(directory))
+    }
+
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Kernel => "the kernel's sch_plug",
+            Self::StandIn(_) => "a byte FIFO in place of sch_plug, which this kernel lacks",
+        }
+    }
+
+    /// Puts the stand-in first in the command's PATH.
+    pub(super) fn prepare(&self, command: &mut Command) {
+        if let Self::StandIn(directory) = self {
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", directory.path().display()));
+        }
+    }
+}
+
+fn real_tc() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let candidates = std::env::split_paths(&path).map(|d: PathBuf| Path::new(&d).join("tc"));
+    candidates.into_iter().find(|tc| tc.is_file())
+}

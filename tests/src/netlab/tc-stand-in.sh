@@ -1,0 +1,79 @@
+#!/bin/sh
+# A tc for kernels without sch_plug: plug becomes a byte FIFO that never holds.
+# What the real plug would refuse, or turn into a black hole, is refused here too.
+real='@REAL_TC@'
+
+fail() {
+    echo "tc stand-in: $1" >&2
+    exit 2
+}
+
+object=
+verb=
+device=
+plug=
+last=
+limit=
+previous=
+for word in "$@"; do
+    case $word in
+        qdisc) [ -n "$object" ] || object=qdisc ;;
+        filter | class | chain | action | actions) [ -n "$object" ] || object=other ;;
+        add | replace | change | del | delete | show | list | ls | get)
+            [ "$object" != qdisc ] || [ -n "$verb" ] || verb=$word ;;
+        plug) [ "$object" != qdisc ] || plug=yes ;;
+    esac
+    case $previous in
+        dev) device=$word ;;
+        limit) limit=$word ;;
+    esac
+    if [ -n "$plug" ]; then
+        case $word in
+            block | release | release_indefinite) last=$word ;;
+            limit) last=limit ;;
+        esac
+    fi
+    previous=$word
+done
+
+if [ "$object" = qdisc ]; then
+    case $verb in
+        show | list | ls | get)
+            listing=$("$real" "$@") || exit
+            printf '%s' "$listing" |
+                sed -e '/^qdisc bfifo/s/ limit [0-9A-Za-z]*$//' -e 's/^qdisc bfifo/qdisc plug/' \
+                    -e 's/"kind":"bfifo"/"kind":"plug"/g' -e 's/"options":{"limit":[0-9]*}/"options":{}/g'
+            [ -z "$listing" ] || echo
+            exit 0 ;;
+    esac
+fi
+[ -n "$plug" ] || exec "$real" "$@"
+
+is_there() {
+    "$real" qdisc show dev "$device" root | grep -q '^qdisc bfifo'
+}
+
+case $verb in
+    add | replace)
+        case $last in
+            '') limit=48448 ;;
+            limit) ;;
+            *) fail "plug added with '$last' last has the limit 0: a black hole" ;;
+        esac
+        handle=
+        previous=
+        for word in "$@"; do
+            [ "$previous" != handle ] || handle=$word
+            previous=$word
+        done
+        # shellcheck disable=SC2086 # an empty handle must vanish
+        exec "$real" qdisc "$verb" dev "$device" ${handle:+handle $handle} root bfifo limit "$limit" ;;
+    change)
+        is_there || fail "no plug at the root of '$device' to change"
+        [ "$last" != limit ] || exec "$real" qdisc change dev "$device" root bfifo limit "$limit" ;;
+    del | delete)
+        is_there || fail "no plug at the root of '$device' to delete"
+        exec "$real" qdisc del dev "$device" root ;;
+    *)
+        fail "don't know how to '$verb' a plug" ;;
+esac
