@@ -56,6 +56,10 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
         here.trial_on_captures("lab::nft_by_hand_as_measured", || as_measured(NFT)),
         here.trial_on_captures("lab::u32_by_hand_as_measured", || as_measured(U32)),
         here.trial_on_captures("lab::a_closed_gate_lets_only_bypass_out", closed_gate),
+        here.trial_on_captures(
+            "lab::all_captured_frames_arrive",
+            all_captured_frames_arrive,
+        ),
         here.trial("lab::without_rules_all_pass", without_rules_all_pass),
         here.trial(
             "lab::short_tagged_frames_never_arrive",
@@ -107,6 +111,33 @@ fn as_measured(script: &str) -> Result<(), Failed> {
         assert!(arrived, "{name}: {observation:?}");
         // The bridge never forwards PAUSE.
         assert_eq!(observation.delivered, name != "pause", "{name}");
+    }
+    Ok(())
+}
+
+/// Every captured frame that the kernel will send is judged by both rule sets, and alike.
+fn all_captured_frames_arrive() -> Result<(), Failed> {
+    let directory = captures::directory().ok_or("the captures are not there")?;
+    let captures = captures::ethernet_frames(&directory)?;
+    eprintln!("{} captured frames; left out:", captures.frames.len());
+    for line in &captures.left_out {
+        eprintln!("  {line}");
+    }
+    let (names, frames): (Vec<_>, Vec<_>) = captures.frames.into_iter().unzip();
+    let mut runs = Vec::new();
+    for script in [NFT, U32] {
+        let lab = Lab::new()?;
+        lab.shell(script)?;
+        let run = lab.run(Some("ifb0"), &frames)?;
+        expect_clean(&run)?;
+        runs.push(run.observations);
+    }
+    for ((name, nft), u32) in names.iter().zip(&runs[0]).zip(&runs[1]) {
+        assert_eq!(nft, u32, "{name}");
+        assert!(
+            matches!(nft.observed, Observed::Held | Observed::Bypassed),
+            "{name}: {nft:?}"
+        );
     }
     Ok(())
 }
