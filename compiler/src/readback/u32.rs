@@ -1,0 +1,46 @@
+//! Reads u32 filters back: tc batch files, and what `tc filter show` prints for them.
+//!
+//! Both texts become one set of tables ([`ast`]), and one interpreter ([`meaning`]) says what these
+//! tables do to every possible frame. The rules come from the kernel's `net/sched/cls_u32.c`
+//! (`u32_classify` for the walk, `u32_change` for tables and node ids), `net/sched/cls_api.c`
+//! (`tcf_classify`) and iproute2's `tc/f_u32.c`, `tc/tc_filter.c` and `lib/ll_proto.c` (the text).
+//!
+//! Understood are u32 and matchall filters on the ingress of one device, with explicit preferences,
+//! raw `u32`, `u16` and `u8` matches, tables with hash keys, and at most one `pass`, `drop`,
+//! `continue` or redirecting action. The rest is refused with its line: variable offsets, marks,
+//! `police`, other devices' blocks, replaced or deleted filters.
+
+mod ast;
+mod batch;
+mod listing;
+mod load;
+mod meaning;
+mod view;
+mod words;
+
+use policy_lang::Space;
+
+use super::{Outcome, ReadbackError};
+
+/// What a tc batch file, loaded onto a device without filters, does to the frames `device` receives.
+///
+/// Filters of other devices are left aside.
+///
+/// # Errors
+///
+/// A line that is not understood, or that the kernel would refuse; or sets that outgrow `space`.
+pub fn read_batch(space: &Space, text: &str, device: &str) -> Result<Outcome, ReadbackError> {
+    meaning::outcome(space, &batch::filters(text, device)?)
+}
+
+/// What the filters that `tc [-s] [-d] filter show dev DEVICE ingress` prints do to every frame.
+///
+/// # Errors
+///
+/// A line that is not understood; or sets that outgrow `space`.
+pub fn read_listing(space: &Space, text: &str) -> Result<Outcome, ReadbackError> {
+    meaning::outcome(space, &listing::filters(text)?)
+}
+
+#[cfg(test)]
+mod tests;
