@@ -3,6 +3,8 @@
 //! A back end has exactly the program's meaning or refuses it, naming the term it can't express.
 //! None is approximately right, not even on the safe side.
 
+pub mod nft;
+
 use std::fmt;
 
 use policy_lang::field::{Field, Layer};

@@ -14,6 +14,8 @@ use policy_lang::field::{Family, Field, Layer, Transport};
 use policy_lang::policy::{Condition, Media, Policy, Test};
 use policy_lang::source::Span;
 
+pub(crate) use boxes::simplified;
+
 use crate::ir::{Block, FieldBox, FlatRule, Guard, Program, Shape};
 
 /// Most boxes that one rule may become for one kind of packet.

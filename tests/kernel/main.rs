@@ -3,6 +3,7 @@
 //! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
 
 mod lab;
+mod nft;
 
 use std::process::ExitCode;
 
@@ -66,5 +67,7 @@ fn main() -> ExitCode {
         eprintln!("{}", here.no_lab.unwrap_or_default());
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, lab::trials(&here)).exit_code()
+    let mut trials = lab::trials(&here);
+    trials.extend(nft::trials(&here));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

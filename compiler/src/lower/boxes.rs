@@ -51,7 +51,7 @@ pub(super) fn alternatives(formula: &Formula, most: usize) -> Option<Vec<FieldBo
 
 /// The same packets in fewer boxes: those that differ in one field are joined, and boxes inside
 /// other boxes left out. The order of the result depends on nothing but the packets' boxes.
-pub(super) fn simplified(mut boxes: Vec<FieldBox>) -> Vec<FieldBox> {
+pub(crate) fn simplified(mut boxes: Vec<FieldBox>) -> Vec<FieldBox> {
     if boxes.iter().any(FieldBox::is_everything) {
         return vec![FieldBox::default()];
     }

@@ -1,0 +1,404 @@
+//! A rule program as an nftables ruleset for the netdev ingress hook (man nft, "netdev family").
+//!
+//! One file, one transaction: the table is made anew whole, so that at no time a frame finds half
+//! of the rules. A base chain finds the block that decides about a frame by the headers that are
+//! there, and each block is a chain of its own, which ends in a verdict for every frame: `accept`
+//! lets it go on, `fwd` hands it to the IFB. The base chain's `policy drop` is never reached.
+//!
+//! Headers are asked for by raw loads and by the length of the packet, never by nft's own parsing
+//! of transports, whose idea of fragments, options and truncated packets is not the language's.
+
+mod key;
+mod overlap;
+mod stages;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use policy_lang::Verdict;
+use policy_lang::field::{FRAGMENT_MASK, Family, Field, Transport};
+use policy_lang::policy::Policy;
+
+use self::stages::stages;
+use super::{Kind, Refusal, Target, span_of};
+use crate::hook::ETHERTYPE_8021AD;
+use crate::ir::{Block, FieldBox, FlatRule, Guard, Program, Shape};
+
+/// The ruleset of `program`, which was lowered from `policy`, as text for `nft -f`.
+///
+/// # Errors
+///
+/// [`Refusal`] if the policy tells lengths of 802.3 frames apart behind a tag, where nft does not
+/// see them.
+pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<String, Refusal> {
+    let table = crate::script::table(&target.vif);
+    let mut text = Text::default();
+    for line in &target.header {
+        text.comment(line);
+    }
+    text.line(&format!("table netdev {table} {{}}"));
+    text.line(&format!("delete table netdev {table}"));
+    text.open(&format!("table netdev {table} {{"));
+    let chains = Chains {
+        policy,
+        hold: format!("fwd to \"{}\"", target.ifb),
+    };
+    text.open("chain ingress {");
+    text.line(&format!(
+        "type filter hook ingress device \"{}\" priority 0; policy drop;",
+        target.vif
+    ));
+    let opaque = opaque(program);
+    if let Some(block) = &opaque {
+        text.comment("an 802.1ad tag is not looked into");
+        let verdict = chains.verdict_of(block, OPAQUE);
+        text.line(&format!("@ll,96,16 {ETHERTYPE_8021AD:#06x} {verdict}"));
+    }
+    let (tagged, rest): (Vec<&Block>, Vec<&Block>) = program
+        .blocks
+        .iter()
+        .partition(|block| block.guard.tagged == Some(true));
+    if !tagged.is_empty() {
+        text.line("@ll,96,16 0x8100 goto tagged");
+    }
+    chains.dispatch(&rest, &mut text);
+    text.close();
+    if !tagged.is_empty() {
+        text.blank();
+        text.comment("one 802.1Q tag");
+        text.open("chain tagged {");
+        chains.dispatch(&tagged, &mut text);
+        text.close();
+    }
+    for block in program.blocks.iter() {
+        chains.chain(
+            block,
+            &chain_name(block.guard),
+            &describe(block.guard),
+            &mut text,
+        )?;
+    }
+    if let Some(block) = &opaque {
+        chains.chain(block, OPAQUE, "any frame with an 802.1ad tag", &mut text)?;
+    }
+    text.close();
+    Ok(text.written)
+}
+
+/// The chain for frames whose first tag is 802.1ad.
+const OPAQUE: &str = "opaque_8021ad";
+
+/// What becomes of frames whose first tag is 802.1ad. The kernel takes that tag out as it does an
+/// 802.1Q one, but to the language they are frames with this ethertype and nothing more.
+///
+/// `None` if no rule looks at anything that such a frame hides.
+fn opaque(program: &Program) -> Option<Block> {
+    let any = program.blocks.last()?;
+    let untouched = |rule: &FlatRule| {
+        rule.boxes
+            .iter()
+            .all(|one| !one.fields.contains_key(&Field::Ethertype))
+    };
+    if program.blocks.len() == 1 && any.rules.iter().all(untouched) {
+        return None;
+    }
+    let mut block = Block {
+        guard: Guard {
+            tagged: Some(false),
+            shape: Shape::Any,
+        },
+        rules: any.rules.clone(),
+        default: any.default,
+    };
+    for rule in &mut block.rules {
+        rule.boxes.retain_mut(|one| {
+            let ethertype = one.fields.remove(&Field::Ethertype);
+            ethertype.is_none_or(|values| values.contains(ETHERTYPE_8021AD.into()))
+        });
+    }
+    let decided = |rule: &FlatRule| rule.boxes.iter().any(FieldBox::is_everything);
+    if let Some(at) = block.rules.iter().position(decided) {
+        block.default = block
+            .rules
+            .get(at)
+            .map_or(block.default, |rule| rule.verdict);
+        block.rules.truncate(at);
+    }
+    Some(block)
+}
+
+struct Chains<'a> {
+    policy: &'a Policy,
+    /// The statement that holds a frame.
+    hold: String,
+}
+
+impl Chains<'_> {
+    fn statement(&self, verdict: Verdict) -> &str {
+        match verdict {
+            Verdict::Bypass => "accept",
+            Verdict::Buffer => &self.hold,
+        }
+    }
+
+    /// How the base chain hands frames to a block: a chain without rules is not written.
+    fn verdict_of(&self, block: &Block, chain: &str) -> String {
+        if stages(block).is_empty() {
+            self.statement(block.default).to_owned()
+        } else {
+            format!("goto {chain}")
+        }
+    }
+
+    fn dispatch(&self, blocks: &[&Block], text: &mut Text) {
+        for block in blocks {
+            let verdict = self.verdict_of(block, &chain_name(block.guard));
+            let guard = guard(block.guard.shape);
+            text.line(format!("{guard} {verdict}").trim_start());
+        }
+    }
+
+    fn chain(
+        &self,
+        block: &Block,
+        name: &str,
+        title: &str,
+        text: &mut Text,
+    ) -> Result<(), Refusal> {
+        let stages = stages(block);
+        if stages.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Text {
+            depth: 2,
+            ..Text::default()
+        };
+        let mut names = BTreeMap::new();
+        text.blank();
+        for stage in &stages {
+            let verdict = stage.verdict.keyword();
+            let sets = format!("{name}_{verdict}");
+            lines.comment(&format!("{}: {verdict}", rule_numbers(&stage.sources)));
+            let rules = tables::write(&stage.boxes, block.guard, &sets, &mut names)
+                .map_err(|key::UnseenLength| self.refusal(block))?;
+            for table in rules.tables {
+                text.open(&format!("set {} {{", table.name));
+                text.line(&format!("typeof {}", table.key));
+                if table.intervals {
+                    text.line("flags interval");
+                }
+                text.open("elements = {");
+                for element in table.elements {
+                    text.line(&format!("{element},"));
+                }
+                text.close();
+                text.close();
+                text.blank();
+            }
+            for line in rules.lines {
+                let statement = self.statement(stage.verdict);
+                lines.line(format!("{line} {statement}").trim_start());
+            }
+        }
+        text.comment(title);
+        text.open(&format!("chain {name} {{"));
+        text.written.push_str(&lines.written);
+        text.line(self.statement(block.default));
+        text.close();
+        Ok(())
+    }
+
+    /// Names the first rule that asks for a part of the 802.3 lengths.
+    fn refusal(&self, block: &Block) -> Refusal {
+        let partly = |rule: &&FlatRule| {
+            rule.boxes.iter().any(|one| {
+                one.fields
+                    .get(&Field::Ethertype)
+                    .is_some_and(|values| key::ethertypes(values, block.guard).is_err())
+            })
+        };
+        let rule = block.rules.iter().find(partly);
+        Refusal {
+            backend: Kind::Nft,
+            term: "ethertype".to_owned(),
+            span: rule.and_then(|rule| span_of(self.policy, rule.source, Field::Ethertype)),
+            reason: "of an 802.3 frame behind a VLAN tag nft sees that there is a length below \
+                     0x600 in place of an ethertype, but not which; name all of 0-0x5ff or none, \
+                     or join the term with `untagged`"
+                .to_owned(),
+            instead: Some(Kind::U32),
+        }
+    }
+}
+
+/// What asks whether the headers of a shape are there; empty for any frame.
+///
+/// What tells most packets apart comes first. The tag has been asked for before.
+fn guard(shape: Shape) -> String {
+    let ip = |family: Family| match family {
+        Family::V4 => "meta protocol ip",
+        Family::V6 => "meta protocol ip6",
+    };
+    match shape {
+        Shape::Any => String::new(),
+        Shape::Ip(family) => {
+            let version = match family {
+                Family::V4 => "@nh,0,8 0x45-0x4f",
+                Family::V6 => "@nh,0,8 0x60-0x6f",
+            };
+            let length = family.header_len();
+            format!("{} {version} meta length >= {length}", ip(family))
+        }
+        Shape::Plain {
+            family,
+            transport,
+            payload,
+        } => {
+            let protocol = transport.protocol();
+            let plain = match family {
+                Family::V4 => {
+                    format!("@nh,72,8 {protocol} @nh,0,8 0x45 @nh,48,16 & {FRAGMENT_MASK:#x} == 0")
+                }
+                Family::V6 => format!("@nh,48,8 {protocol} @nh,0,8 0x60-0x6f"),
+            };
+            let length = family.header_len() + transport.header_len() + payload;
+            format!("{} {plain} meta length >= {length}", ip(family))
+        }
+    }
+}
+
+fn family_name(family: Family) -> (&'static str, &'static str) {
+    match family {
+        Family::V4 => ("v4", "IPv4"),
+        Family::V6 => ("v6", "IPv6"),
+    }
+}
+
+fn transport_name(transport: Transport) -> (&'static str, &'static str) {
+    match transport {
+        Transport::Udp => ("udp", "UDP"),
+        Transport::UdpLite => ("udplite", "UDP-Lite"),
+        Transport::Tcp => ("tcp", "TCP"),
+        Transport::Sctp => ("sctp", "SCTP"),
+        Transport::Icmp => ("icmp", "ICMP"),
+        Transport::Icmp6 => ("icmp6", "ICMPv6"),
+    }
+}
+
+fn chain_name(guard: Guard) -> String {
+    let name = match guard.shape {
+        Shape::Any => "other".to_owned(),
+        Shape::Ip(family) => family_name(family).0.to_owned(),
+        Shape::Plain {
+            family,
+            transport,
+            payload,
+        } => {
+            let (family, transport) = (family_name(family).0, transport_name(transport).0);
+            match payload {
+                0 => format!("{family}_{transport}"),
+                more => format!("{family}_{transport}_{more}"),
+            }
+        }
+    };
+    match guard.tagged {
+        Some(true) => format!("tagged_{name}"),
+        _ => name,
+    }
+}
+
+/// The frames of a block in words.
+fn describe(guard: Guard) -> String {
+    let headers = match guard.shape {
+        Shape::Any => "any other frame".to_owned(),
+        Shape::Ip(family) => format!("any other packet with an {} header", family_name(family).1),
+        Shape::Plain {
+            family,
+            transport,
+            payload,
+        } => {
+            let (family, transport) = (family_name(family).1, transport_name(transport).1);
+            match payload {
+                0 => format!("plain {family} with a whole {transport} header"),
+                more => {
+                    format!("plain {family} with {transport} and at least {more} bytes of payload")
+                }
+            }
+        }
+    };
+    match guard.tagged {
+        Some(true) => format!("tagged: {headers}"),
+        _ => headers,
+    }
+}
+
+/// Numbers of policy rules as they are counted by people: `rules 3-5, 9`.
+fn rule_numbers(sources: &BTreeSet<usize>) -> String {
+    /// Of so many ranges, the rest is only counted.
+    const SHOWN: usize = 12;
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in sources.iter().map(|source| source + 1) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let word = if sources.len() == 1 { "rule" } else { "rules" };
+    let shown: Vec<String> = ranges
+        .iter()
+        .take(SHOWN)
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
+        })
+        .collect();
+    let hidden: usize = ranges
+        .iter()
+        .skip(SHOWN)
+        .map(|(first, last)| last - first + 1)
+        .sum();
+    let more = if hidden > 0 {
+        format!(" and {hidden} more")
+    } else {
+        String::new()
+    };
+    format!("{word} {}{more}", shown.join(", "))
+}
+
+/// Indented lines.
+#[derive(Debug, Default)]
+struct Text {
+    written: String,
+    depth: usize,
+}
+
+impl Text {
+    fn line(&mut self, line: &str) {
+        for _ in 0..self.depth {
+            self.written.push_str("    ");
+        }
+        self.written.push_str(line);
+        self.written.push('\n');
+    }
+
+    fn blank(&mut self) {
+        self.written.push('\n');
+    }
+
+    fn comment(&mut self, text: &str) {
+        self.line(&format!("# {text}"));
+    }
+
+    fn open(&mut self, line: &str) {
+        self.line(line);
+        self.depth += 1;
+    }
+
+    fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.line("}");
+    }
+}
