@@ -4,6 +4,7 @@
 //! policy means for one frame; it is the judge of everything else. This crate is pure: no input or
 //! output, no clock, no printing.
 
+pub mod check;
 pub mod classify;
 pub mod diagnostic;
 pub mod field;
@@ -14,6 +15,7 @@ pub mod source;
 pub mod syntax;
 pub mod values;
 
+pub use check::check;
 pub use classify::{Decision, Reason, classify};
 pub use policy::{Policy, Verdict};
 pub use set::{PacketSet, Space, SpaceFull};

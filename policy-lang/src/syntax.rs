@@ -17,6 +17,8 @@ mod trivia;
 pub use parse::parse;
 pub use print::print;
 
+pub(crate) use expected::{condition_words, is_reserved};
+
 /// Largest policy text, in bytes.
 pub const MAX_POLICY_BYTES: usize = 4 << 20;
 /// Deepest nesting of brackets and `not`. The parser recurses on them, so this bounds its stack.

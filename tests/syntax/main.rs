@@ -7,6 +7,7 @@ mod limits;
 mod messages;
 
 use generate::{file, scattered};
+use policy_lang::check;
 use policy_lang::source::SourceFile;
 use policy_lang::syntax::tree::File;
 use policy_lang::syntax::{parse, print};
@@ -74,12 +75,14 @@ proptest! {
         prop_assert_eq!(words(&first), words(&text));
     }
 
-    /// No text makes the parser fail, and every span it reports can be cut out of the text.
+    /// No text makes the parser or the check fail, and every span it reports can be cut out of the text.
     #[test]
-    fn any_text_is_read(text in prop_oneof![".*", generate::token_soup(), generate::damaged()]) {
+    fn any_text_is_read_and_checked(text in prop_oneof![".*", generate::token_soup(), generate::damaged()]) {
         let source = SourceFile::new("test", text.clone());
         let (tree, diagnostics) = parse(&source);
-        for found in &diagnostics {
+        let (policy, checked) = check(&source);
+        prop_assert_eq!(policy.is_some(), checked.iter().all(|found| !found.is_error()));
+        for found in diagnostics.iter().chain(&checked) {
             for label in found.secondary.iter().chain([&found.primary]) {
                 prop_assert!(text.get(label.span.start..label.span.end).is_some(), "{:?}", found);
             }
@@ -97,7 +100,8 @@ proptest! {
     #[test]
     fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (source, _) = SourceFile::from_bytes("test", &bytes);
-        parse(&source);
+        let (policy, found) = check(&source);
+        prop_assert_eq!(policy.is_some(), found.iter().all(|found| !found.is_error()));
     }
 }
 
