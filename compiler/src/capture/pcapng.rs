@@ -63,17 +63,17 @@ impl<'file> Reader<'file> {
                 }
                 INTERFACE_DESCRIPTION => {
                     let interface = read_interface(body)
-                        .ok_or(damaged("an interface without a usable description"))?;
+                        .ok_or_else(|| damaged("an interface without a usable description"))?;
                     self.interfaces.push(interface);
                     None
                 }
                 ENHANCED_PACKET | PACKET => Some(
                     self.read_packet(kind, body)
-                        .ok_or(damaged("a packet block that lies"))?,
+                        .ok_or_else(|| damaged("a packet block that lies"))?,
                 ),
                 SIMPLE_PACKET => {
                     let simple = self.read_simple_packet(body);
-                    Some(simple.ok_or(damaged("a simple packet block that lies"))?)
+                    Some(simple.ok_or_else(|| damaged("a simple packet block that lies"))?)
                 }
                 // Names, statistics, secrets, and what later versions bring.
                 _ => None,
