@@ -4,6 +4,7 @@
 //! None is approximately right, not even on the safe side.
 
 pub mod nft;
+pub mod u32;
 
 use std::fmt;
 

@@ -4,6 +4,7 @@
 
 mod lab;
 mod nft;
+mod u32;
 
 use std::process::ExitCode;
 
@@ -69,5 +70,6 @@ fn main() -> ExitCode {
     }
     let mut trials = lab::trials(&here);
     trials.extend(nft::trials(&here));
+    trials.extend(u32::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
