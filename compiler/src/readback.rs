@@ -5,6 +5,7 @@
 //! understand is an error that names the line; nothing is guessed.
 
 pub mod u32;
+pub mod nft;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,83 @@
+//! What nftables rules at a device's ingress hook do to every possible frame.
+//!
+//! Read are the text that `nft -f` loads, what `nft list ruleset` prints (with or without handles,
+//! counters and `-n`), and what `nft -j list ruleset` prints. Every text is read for what it would
+//! mean if it were loaded as it stands. A listing does not always: nft 1.0.6 hides protocol tests
+//! that it takes for implied (`ether type ip ip ttl 1` lists as `ip ttl 1`, which means more).
+//! Rules in raw payload (`@ll`, `@nh`) next to `meta protocol` list faithfully.
+//!
+//! From the kernel come the evaluation of chains (nf_tables_core.c), what payload expressions load
+//! (nft_payload.c), and the shapes in which frames arrive ([`frame`]); from nft what it adds to
+//! typed expressions ([`implied`]). Expressions addressed from the transport header are refused.
+
+mod ast;
+mod cursor;
+mod fields;
+mod frame;
+mod implied;
+mod json;
+mod lex;
+mod lookup;
+mod meaning;
+mod rule_text;
+mod text;
+mod values;
+
+use policy_lang::Space;
+
+use super::{Outcome, ReadbackError};
+use ast::Ruleset;
+use cursor::{Cursor, Fault};
+use lookup::Stop;
+
+/// What the rules in nft's own notation do to frames that come in from `device`.
+///
+/// # Errors
+///
+/// [`ReadbackError`]: the sets do not fit in `space`, or some rule is not understood.
+pub fn read_text(space: &Space, text: &str, device: &str) -> Result<Outcome, ReadbackError> {
+    let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
+    let read = || {
+        let tokens =
+            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
+        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        meaning::outcome(space, &rules, device)
+    };
+    read().map_err(|stop| not_understood(stop, line_of))
+}
+
+/// What the rules in a JSON listing do to frames that come in from `device`.
+///
+/// nft 1.0.6 leaves the device out of its listing: a chain without one is taken to be `device`'s.
+///
+/// # Errors
+///
+/// As [`read_text`]; the line is the place of the object in the listing, from 1 on.
+pub fn read_json(space: &Space, text: &str, device: &str) -> Result<Outcome, ReadbackError> {
+    let objects = json::objects(text).map_err(|fault| not_understood(fault.into(), |_| None))?;
+    let read = || {
+        let rules = json::ruleset(&objects)?;
+        meaning::outcome(space, &rules, device)
+    };
+    let object = |line: usize| objects.get(line.checked_sub(1)?).map(ToString::to_string);
+    read().map_err(|stop: Stop| not_understood(stop, object))
+}
+
+fn not_understood(stop: Stop, line_of: impl Fn(usize) -> Option<String>) -> ReadbackError {
+    /// Elements of large sets may stand in one line.
+    const SHOWN: usize = 160;
+    match stop {
+        Stop::Full(full) => ReadbackError::Full(full),
+        Stop::Fault(Fault { line, reason }) => {
+            let whole = line_of(line).unwrap_or_default();
+            let mut text: String = whole.trim().chars().take(SHOWN).collect();
+            if text.len() < whole.trim().len() {
+                text.push_str("...");
+            }
+            ReadbackError::NotUnderstood { line, text, reason }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
