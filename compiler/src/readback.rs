@@ -4,8 +4,8 @@
 //! the back ends' code: [`crate::readback`] imports nothing that emits rules. What they can't
 //! understand is an error that names the line; nothing is guessed.
 
-pub mod u32;
 pub mod nft;
+pub mod u32;
 
 use std::collections::BTreeMap;
 
