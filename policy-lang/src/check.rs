@@ -12,6 +12,7 @@
 
 mod constant;
 mod gate;
+mod guess;
 mod literal;
 mod lower;
 mod never;
