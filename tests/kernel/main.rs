@@ -5,6 +5,7 @@
 mod lab;
 mod nft;
 mod u32;
+mod u32_readback;
 
 use std::process::ExitCode;
 
@@ -71,5 +72,6 @@ fn main() -> ExitCode {
     let mut trials = lab::trials(&here);
     trials.extend(nft::trials(&here));
     trials.extend(u32::trials(&here));
+    trials.extend(u32_readback::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

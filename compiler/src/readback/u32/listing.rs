@@ -290,17 +290,19 @@ impl Reader {
     fn finish(mut self, last: &Source) -> Result<Filters, ReadbackError> {
         for (id, pref) in &mut self.filters.prefs {
             if let Classifier::U32 { root } = &mut pref.classifier {
+                let tables = &mut self.filters.tables;
                 let mut numbered = self
                     .belongs
                     .iter()
                     .filter(|&(&table, of)| of == id && table >= FIRST_ROOT)
-                    .map(|(&table, _)| table);
+                    .map(|(&table, _)| table)
+                    .filter(|table| tables.get(table).is_some_and(|table| table.buckets == 1));
                 let (Some(only), None) = (numbered.next(), numbered.next()) else {
                     let reason = format!("preference {id} has no single root table");
                     return Err(last.refuse(reason));
                 };
                 *root = only;
-                if let Some(table) = self.filters.tables.get_mut(&only) {
+                if let Some(table) = tables.get_mut(&only) {
                     table.root = true;
                 }
             }

@@ -5,28 +5,28 @@ use policy_lang::Space;
 use super::{ALL, HOLD, NODES, read_batch, read_listing, refused};
 
 const LISTING: &str = "\
-filter protocol all pref 10 u32 chain 0 
-filter protocol all pref 10 u32 chain 0 fh 2: ht divisor 16 
-filter protocol all pref 10 u32 chain 0 fh 2::800 order 2048 key ht 2 bkt 0 terminal flowid not_in_hw 
+filter protocol all pref 10 u32 chain 0\x20
+filter protocol all pref 10 u32 chain 0 fh 2: ht divisor 16\x20
+filter protocol all pref 10 u32 chain 0 fh 2::800 order 2048 key ht 2 bkt 0 terminal flowid not_in_hw\x20
   match 00110000/00ff0000 at 8
 \taction order 1: gact action drop
 \t random type none pass val 0
 \t index 1 ref 1 bind 1
 
-filter protocol all pref 10 u32 chain 0 fh 2:5:1 order 1 key ht 2 bkt 5 *flowid :1 not_in_hw 
+filter protocol all pref 10 u32 chain 0 fh 2:5:1 order 1 key ht 2 bkt 5 *flowid :1 not_in_hw\x20
   match 00000007/0000ffff at 20
-filter protocol all pref 10 u32 chain 0 fh 800: ht divisor 1 
-filter protocol all pref 10 u32 chain 0 fh 800::1 order 1 key ht 800 bkt 0 link 2: not_in_hw 
+filter protocol all pref 10 u32 chain 0 fh 800: ht divisor 1\x20
+filter protocol all pref 10 u32 chain 0 fh 800::1 order 1 key ht 800 bkt 0 link 2: not_in_hw\x20
   match 45000000/ff000000 at 0
-    hash mask 0000000f at 20 
-filter protocol all pref 10 u32 chain 0 fh 800::800 order 2048 key ht 800 bkt 0 not_in_hw 
+    hash mask 0000000f at 20\x20
+filter protocol all pref 10 u32 chain 0 fh 800::800 order 2048 key ht 800 bkt 0 not_in_hw\x20
   match 00000000/00000000 at -16
-filter protocol [2989] pref 20 u32 chain 0 
-filter protocol [2989] pref 20 u32 chain 0 fh 801: ht divisor 1 
-filter protocol [2989] pref 20 u32 chain 0 fh 801::800 order 2048 key ht 801 bkt 0 *flowid 1:2 not_in_hw 
+filter protocol [2989] pref 20 u32 chain 0\x20
+filter protocol [2989] pref 20 u32 chain 0 fh 801: ht divisor 1\x20
+filter protocol [2989] pref 20 u32 chain 0 fh 801::800 order 2048 key ht 801 bkt 0 *flowid 1:2 not_in_hw\x20
   match 00000000/00000000 at -12
-filter protocol all pref 30 matchall chain 0 
-filter protocol all pref 30 matchall chain 0 handle 0x1 
+filter protocol all pref 30 matchall chain 0\x20
+filter protocol all pref 30 matchall chain 0 handle 0x1\x20
   not_in_hw
 \taction order 1: mirred (Egress Redirect to device ifb0) stolen
 \tindex 1 ref 1 bind 1
