@@ -1,0 +1,124 @@
+//! The documents say what the program does: every policy in them is checked, its claims are
+//! proved, and the reference has every code of a finding with an example that gives it.
+
+mod blocks;
+
+use blocks::{Block, Document};
+use compiler::verify::verify_expectations;
+use policy_lang::diagnostic::Code;
+use policy_lang::source::SourceFile;
+use policy_lang::{Policy, Space, check};
+
+const REFERENCE: &str = "docs/language.md";
+const DOCUMENTS: [&str; 2] = [REFERENCE, "README.md"];
+
+/// What a block promises about its policy.
+#[derive(Debug, PartialEq, Eq)]
+enum Promise {
+    /// No findings, and every `expect` is true.
+    Fine,
+    /// Findings of this code and no others.
+    Finds(Code),
+}
+
+/// The promise of a block that holds a policy.
+fn promise(block: &Block) -> Option<Promise> {
+    let rest = block.info.strip_prefix("gate")?;
+    if rest.is_empty() {
+        return Some(Promise::Fine);
+    }
+    let found = rest
+        .strip_prefix(",reject=E")
+        .map(|number| format!("E{number}"))
+        .or_else(|| rest.strip_prefix(",warns=W").map(|n| format!("W{n}")))
+        .and_then(|code| Code::from_text(&code));
+    let code = found.unwrap_or_else(|| panic!("{}: `{}`?", block.place, block.info));
+    Some(Promise::Finds(code))
+}
+
+fn checked(block: &Block) -> (Option<Policy>, Vec<Code>) {
+    let (policy, found) = check(&SourceFile::new(&block.place, block.text.as_str()));
+    (policy, found.into_iter().map(|found| found.code).collect())
+}
+
+/// Every block of the documents that holds a policy.
+fn policies() -> Vec<(Block, Promise)> {
+    let documents = DOCUMENTS.map(Document::load);
+    let blocks = documents.into_iter().flat_map(|document| document.blocks);
+    blocks
+        .filter_map(|block| promise(&block).map(|promise| (block, promise)))
+        .collect()
+}
+
+#[test]
+fn policies_in_the_documents_are_what_they_are_said_to_be() {
+    let policies = policies();
+    assert!(policies.len() > 70, "only {} found", policies.len());
+    let mut wrong = Vec::new();
+    for (block, promise) in &policies {
+        let (_, codes) = checked(block);
+        let kept = match promise {
+            Promise::Fine => codes.is_empty(),
+            Promise::Finds(code) => !codes.is_empty() && codes.iter().all(|found| found == code),
+        };
+        if !kept {
+            wrong.push(format!("{}: {}: found {codes:?}", block.place, block.info));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn claims_in_the_documents_are_true() {
+    let space = Space::new(1 << 18).unwrap();
+    let mut claims = 0;
+    for (block, _) in policies() {
+        if let (Some(policy), _) = checked(&block) {
+            claims += policy.expectations.len();
+            let broken = verify_expectations(&space, &policy).unwrap();
+            assert!(broken.is_empty(), "{}: {broken:?}", block.place);
+        }
+    }
+    assert!(claims > 4, "only {claims} claims found");
+}
+
+#[test]
+fn every_code_has_its_section() {
+    let document = Document::load(REFERENCE);
+    let listed: Vec<_> = document
+        .headings
+        .iter()
+        .filter(|heading| {
+            heading
+                .split(':')
+                .next()
+                .and_then(Code::from_text)
+                .is_some()
+        })
+        .cloned()
+        .collect();
+    let wanted: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| format!("{code}: {}", code.title()))
+        .collect();
+    assert_eq!(listed, wanted);
+}
+
+#[test]
+fn every_code_with_an_example_shows_one_first() {
+    let document = Document::load(REFERENCE);
+    for &code in Code::ALL.iter().filter(|code| !code.example().is_empty()) {
+        let section = format!("{code}: {}", code.title());
+        let here: Vec<_> = document
+            .blocks
+            .iter()
+            .filter(|block| block.heading == section)
+            .collect();
+        let promises: Vec<_> = here.iter().filter_map(|block| promise(block)).collect();
+        assert_eq!(
+            promises.first(),
+            Some(&Promise::Finds(code)),
+            "{section}: no example"
+        );
+    }
+}
