@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod capture;
 pub mod device;
+pub mod flow;
 pub mod frame_text;
 pub mod hook;
 pub mod ir;
