@@ -25,7 +25,10 @@ const POLICIES: usize = 12;
 const FRAMES: usize = 250;
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
-    vec![here.trial("nft::random_policies", random_policies)]
+    vec![
+        here.trial("nft::random_policies", random_policies),
+        here.trial("nft::every_ruleset_loads", every_ruleset_loads),
+    ]
 }
 
 fn target() -> Target {
@@ -47,33 +50,65 @@ fn expected(policy: &Policy, frame: &[u8]) -> Observed {
     }
 }
 
-fn random_policies() -> Result<(), Failed> {
+/// Policies asked for by EPOCHGATE_POLICIES, or so many.
+fn count(default: usize) -> usize {
     let asked = std::env::var("EPOCHGATE_POLICIES").ok();
-    let wanted = asked.and_then(|n| n.parse().ok()).unwrap_or(POLICIES);
+    asked.and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+/// Always the same choices, unless EPOCHGATE_SEED has some text.
+fn runner() -> TestRunner {
     let seed = std::env::var("EPOCHGATE_SEED").unwrap_or_default();
     let mut bytes = [7; 32];
     for (slot, byte) in bytes.iter_mut().zip(seed.bytes()) {
         *slot = byte;
     }
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+/// The next policy that can be expressed, with its rules.
+fn expressible(
+    policies: &impl Strategy<Value = Policy>,
+    runner: &mut TestRunner,
+) -> Result<(Policy, String), Failed> {
+    loop {
+        let policy = policies.new_tree(runner)?.current();
+        match nft::emit(&lower(&policy)?, &policy, &target()) {
+            Ok(rules) => return Ok((policy, rules)),
+            Err(refusal) => assert_eq!(refusal.term, "ethertype"),
+        }
+    }
+}
+
+fn every_ruleset_loads() -> Result<(), Failed> {
+    let lab = Lab::new()?;
+    lab.shell("ip link add ifb0 type ifb")?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("rules.nft");
+    let mut runner = runner();
+    let policies = policy(Terms::All, 20);
+    for _ in 0..count(40) {
+        let (_, rules) = expressible(&policies, &mut runner)?;
+        fs::write(&file, &rules)?;
+        lab.shell(&format!("nft -f {}", file.display()))
+            .map_err(|error| format!("{error}\n{rules}"))?;
+    }
+    Ok(())
+}
+
+fn random_policies() -> Result<(), Failed> {
+    let mut runner = runner();
     let (policies, frames) = (policy(Terms::All, 6), vec(frame(), FRAMES));
     let lab = Lab::new()?;
     lab.shell("ip link add ifb0 type ifb; ip link set ifb0 arp off up")?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
-    let (mut done, mut refused, mut wrong) = (0, 0, Vec::new());
-    while done < wanted {
-        let policy = policies.new_tree(&mut runner)?.current();
+    let mut wrong = Vec::new();
+    let wanted = count(POLICIES);
+    for _ in 0..wanted {
+        let (policy, rules) = expressible(&policies, &mut runner)?;
         let frames = frames.new_tree(&mut runner)?.current();
-        let rules = match nft::emit(&lower(&policy)?, &policy, &target()) {
-            Ok(rules) => rules,
-            Err(_) => {
-                refused += 1;
-                continue;
-            }
-        };
-        done += 1;
         fs::write(&file, &rules)?;
         if let Err(error) = lab.shell(&format!("nft -f {}", file.display())) {
             return Err(format!("{error}\n{rules}").into());
@@ -90,7 +125,7 @@ fn random_policies() -> Result<(), Failed> {
             }
         }
     }
-    eprintln!("{done} policies of {FRAMES} frames, {refused} refused");
+    eprintln!("{wanted} policies with {FRAMES} frames each");
     match wrong.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} frames went wrong, the first: {first}", wrong.len()).into()),

@@ -1,3 +1,4 @@
 //! Each step from policy to rules keeps the meaning: checked exactly, on sets of all frames.
 
 mod lowering;
+mod nft;

@@ -113,7 +113,7 @@ impl Writer<'_> {
         boxes: Vec<FieldBox>,
     ) -> Result<(), UnseenLength> {
         // All boxes of one field have been joined into one already.
-        if fields.len() < 2 {
+        if fields.len() < 2 || boxes.len() <= FEW_BOXES {
             return boxes.iter().try_for_each(|one| self.line(beside, one));
         }
         let (wide, narrow): (Vec<_>, Vec<_>) = boxes.into_iter().partition(is_wide);

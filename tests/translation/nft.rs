@@ -1,0 +1,145 @@
+//! The text of nftables rulesets: what a reader of the file sees, and when there is none.
+
+use compiler::backend::{Kind, Refusal, Target, nft};
+use compiler::device::Device;
+use compiler::lower::lower;
+use policy_lang::field::{Family, Field, Transport};
+use policy_lang::policy::{Condition, Gate, Media, Policy, Rule, Test, Verdict};
+use policy_lang::source::Span;
+use policy_lang::values::{Range, ValueSet};
+
+fn target() -> Target {
+    Target {
+        vif: Device::new("vif1.0").unwrap(),
+        ifb: Device::new("ifb0").unwrap(),
+        header: vec!["policy: by hand".to_owned()],
+    }
+}
+
+fn emit(policy: &Policy) -> Result<String, Refusal> {
+    nft::emit(&lower(policy).unwrap(), policy, &target())
+}
+
+fn test(test: Test) -> Condition {
+    Condition::Test {
+        test,
+        span: Span::default(),
+    }
+}
+
+fn field(field: Field, ranges: &[(u128, u128)]) -> Condition {
+    let ranges = ranges.iter().map(|&(low, high)| Range::new(low, high));
+    test(Test::Field(field, ValueSet::from_ranges(ranges)))
+}
+
+fn udp() -> Condition {
+    Test::protocol_condition(Transport::Udp, Span::default())
+}
+
+fn policy(rules: Vec<(Verdict, Vec<Condition>)>) -> Policy {
+    let rule = |(verdict, parts)| Rule {
+        verdict,
+        condition: Condition::All(parts),
+        because: None,
+        span: Span::default(),
+    };
+    Policy {
+        rules: rules.into_iter().map(rule).collect(),
+        default: Verdict::Buffer,
+        default_span: None,
+        expectations: Vec::new(),
+        gate: Gate::default(),
+    }
+}
+
+#[test]
+fn a_policy_that_holds_everything_is_one_line() {
+    insta::assert_snapshot!(emit(&policy(vec![])).unwrap());
+}
+
+#[test]
+fn media_ports_pass() {
+    let ports = field(Field::Dport, &[(5060, 5060), (16384, 32767)]);
+    let tcp = Test::protocol_condition(Transport::Tcp, Span::default());
+    insta::assert_snapshot!(
+        emit(&policy(vec![
+            (Verdict::Buffer, vec![tcp]),
+            (Verdict::Bypass, vec![udp(), ports]),
+            (
+                Verdict::Bypass,
+                vec![field(Field::Ethertype, &[(0x0806, 0x0806)])]
+            ),
+        ]))
+        .unwrap()
+    );
+}
+
+/// Alternating verdicts of rules that do not overlap become one set; prefixes of both families,
+/// tags, and media told apart by their first bytes have chains of their own.
+#[test]
+fn rules_that_do_not_overlap_are_asked_together() {
+    let prefix = |n: u128| field(Field::Dst4, &[(n << 24, (n << 24) + 0xffff)]);
+    let mut rules = Vec::new();
+    for n in 10..16 {
+        let verdict = if n % 3 == 0 {
+            Verdict::Buffer
+        } else {
+            Verdict::Bypass
+        };
+        let ports = field(Field::Dport, &[(1000 * n, 1000 * n + 99)]);
+        rules.push((verdict, vec![udp(), prefix(n), ports]));
+    }
+    rules.push((
+        Verdict::Buffer,
+        vec![
+            field(Field::Dscp, &[(46, 46)]),
+            field(Field::Ttl, &[(0, 1)]),
+        ],
+    ));
+    rules.push((
+        Verdict::Bypass,
+        vec![test(Test::Media(Media::Rtp)), field(Field::Ecn, &[(0, 0)])],
+    ));
+    rules.push((
+        Verdict::Bypass,
+        vec![
+            field(Field::VlanId, &[(100, 199)]),
+            test(Test::Ip(Family::V6)),
+        ],
+    ));
+    insta::assert_snapshot!(emit(&policy(rules)).unwrap());
+}
+
+#[test]
+fn many_addresses_become_a_set_with_a_second_field() {
+    let subnets: Vec<(u128, u128)> = (0..12)
+        .map(|n| (n << 97, (n << 97) + 0xffff_ffff))
+        .collect();
+    let hosts: Vec<(u128, u128)> = (0..12).map(|n| (n * 7, n * 7)).collect();
+    insta::assert_snapshot!(
+        emit(&policy(vec![
+            (Verdict::Bypass, vec![field(Field::Dst6, &subnets)]),
+            (Verdict::Bypass, vec![field(Field::Src4, &hosts)]),
+        ]))
+        .unwrap()
+    );
+}
+
+#[test]
+fn lengths_behind_a_tag_are_refused() {
+    let some = || field(Field::Ethertype, &[(0x26, 0x26)]);
+    let refused = emit(&policy(vec![(Verdict::Bypass, vec![some()])])).unwrap_err();
+    assert_eq!(
+        (refused.term.as_str(), refused.instead),
+        ("ethertype", Some(Kind::U32))
+    );
+    assert!(refused.span.is_some());
+    let all = field(Field::Ethertype, &[(0, 0x5ff)]);
+    assert!(emit(&policy(vec![(Verdict::Bypass, vec![all])])).is_ok());
+    let untagged = Condition::Not(Box::new(test(Test::Tagged)));
+    assert!(emit(&policy(vec![(Verdict::Bypass, vec![some(), untagged])])).is_ok());
+    // Both halves of the lengths, in rules of their own, are all of them again.
+    let halves = [(0, 0x2ff), (0x300, 0x5ff)].map(|half| field(Field::Ethertype, &[half]));
+    let rules = halves.map(|half| (Verdict::Bypass, vec![half]));
+    assert!(emit(&policy(rules.into())).is_ok());
+}
