@@ -247,7 +247,7 @@ fn guard(shape: Shape) -> String {
                 Family::V6 => "@nh,0,8 0x60-0x6f",
             };
             let length = family.header_len();
-            format!("{} {version} meta length >= {length}", ip(family))
+            format!("{} {version} {}", ip(family), present(length))
         }
         Shape::Plain {
             family,
@@ -262,9 +262,15 @@ fn guard(shape: Shape) -> String {
                 Family::V6 => format!("@nh,48,8 {protocol} @nh,0,8 0x60-0x6f"),
             };
             let length = family.header_len() + transport.header_len() + payload;
-            format!("{} {plain} meta length >= {length}", ip(family))
+            format!("{} {plain} {}", ip(family), present(length))
         }
     }
+}
+
+/// What asks whether there are so many bytes behind the Ethernet header: a load past the end of a
+/// packet ends its rule. `meta length` would ask the same, at twice the cost.
+fn present(bytes: usize) -> String {
+    format!("@nh,{},8 >= 0", bytes.saturating_sub(1) * 8)
 }
 
 fn family_name(family: Family) -> (&'static str, &'static str) {

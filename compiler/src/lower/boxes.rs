@@ -1,6 +1,6 @@
 //! Multiplying conditions out into boxes, and joining boxes again where that is exact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy_lang::field::Field;
 use policy_lang::values::ValueSet;
@@ -58,7 +58,11 @@ pub(crate) fn simplified(mut boxes: Vec<FieldBox>) -> Vec<FieldBox> {
     boxes.sort_unstable();
     boxes.dedup();
     if boxes.len() > 1 {
-        for field in Field::ALL {
+        let fields: BTreeSet<Field> = boxes
+            .iter()
+            .flat_map(|b| b.fields.keys().copied())
+            .collect();
+        for field in fields {
             boxes = joined_along(field, boxes);
         }
     }
