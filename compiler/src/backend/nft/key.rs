@@ -1,9 +1,11 @@
 //! How nftables is asked for a field, and how it spells the field's values.
 //!
-//! Ports, types and payload bytes are raw loads from the network header (`@nh,BIT,WIDTH`, man nft,
-//! "raw payload expression"): nft's own `udp dport` would follow the kernel's parsing of the packet,
-//! which is not the language's. Addresses and VLAN IDs have typed expressions that are plain loads
-//! from fixed places, and are easier to read. All of these compare in network byte order.
+//! Nearly all are raw loads (`@nh,BIT,WIDTH`, man nft, "raw payload expression"): nft's own `udp
+//! dport` would follow the kernel's parsing of the packet, which is not the language's. IP addresses
+//! have typed expressions, which are easier to read. nft puts a test of the ethertype before these,
+//! and what it tests depends on the typed expressions to their left: `meta protocol` if there are
+//! none, but behind `ether saddr` it is the outer ethertype, which a tagged packet fails. So nothing
+//! else is typed. All loads compare in network byte order.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -43,7 +45,6 @@ enum Spelling {
     Hex(usize),
     Ipv4,
     Ipv6,
-    Mac,
 }
 
 /// The family of the IP header in a block; its outer fields are the same for both.
@@ -69,7 +70,7 @@ pub(super) fn key_bytes(field: Field) -> u32 {
 impl Key {
     /// How the frames of `guard` are asked for `field`; `None` if they do not have it.
     pub(super) fn new(field: Field, guard: Guard) -> Option<Self> {
-        let typed = |load: &str, spelling| {
+        let load = |load: &str, spelling| {
             Some(Self {
                 load: load.to_owned(),
                 mask: None,
@@ -80,16 +81,17 @@ impl Key {
         };
         let family = family(guard);
         match field {
-            Field::SrcMac => typed("ether saddr", Spelling::Mac),
-            Field::DstMac => typed("ether daddr", Spelling::Mac),
-            Field::VlanId => typed("vlan id", Spelling::Decimal),
+            Field::SrcMac => load("@ll,48,48", Spelling::Hex(12)),
+            Field::DstMac => load("@ll,0,48", Spelling::Hex(12)),
+            // Behind a tag, nft shows the frame as it was before the kernel took the tag out.
+            Field::VlanId => load("@ll,116,12", Spelling::Decimal),
             // Without a tag the field itself can be read, also where it is an 802.3 length.
-            Field::Ethertype if guard.tagged == Some(false) => typed("@ll,96,16", Spelling::Hex(4)),
-            Field::Ethertype => typed("meta protocol", Spelling::Hex(4)),
-            Field::Src4 => typed("ip saddr", Spelling::Ipv4),
-            Field::Dst4 => typed("ip daddr", Spelling::Ipv4),
-            Field::Src6 => typed("ip6 saddr", Spelling::Ipv6),
-            Field::Dst6 => typed("ip6 daddr", Spelling::Ipv6),
+            Field::Ethertype if guard.tagged == Some(false) => load("@ll,96,16", Spelling::Hex(4)),
+            Field::Ethertype => load("meta protocol", Spelling::Hex(4)),
+            Field::Src4 => load("ip saddr", Spelling::Ipv4),
+            Field::Dst4 => load("ip daddr", Spelling::Ipv4),
+            Field::Src6 => load("ip6 saddr", Spelling::Ipv6),
+            Field::Dst6 => load("ip6 daddr", Spelling::Ipv6),
             _ => Self::raw(field, family),
         }
     }
@@ -159,15 +161,6 @@ impl Key {
                 |bits| Ipv4Addr::from(bits).to_string(),
             ),
             Spelling::Ipv6 => Ipv6Addr::from(value).to_string(),
-            Spelling::Mac => {
-                let bytes = value.to_be_bytes();
-                let octets: Vec<String> = bytes
-                    .iter()
-                    .skip(10)
-                    .map(|octet| format!("{octet:02x}"))
-                    .collect();
-                octets.join(":")
-            }
         }
     }
 
