@@ -33,8 +33,8 @@ pub const MAX_EXPANSION: usize = 2_000_000;
 pub const MAX_EXPANDED_DEPTH: usize = 256;
 
 /// Reads and checks a policy. There is a policy exactly if no diagnostic is an error; the
-/// diagnostics are in the order of the text, and at most [`crate::diagnostic::MAX_FINDINGS`]
-/// and one that says so.
+/// diagnostics are in the order of the text; after [`crate::diagnostic::MAX_FINDINGS`] errors one
+/// says that there may be more.
 #[must_use]
 pub fn check(source: &SourceFile) -> (Option<Policy>, Vec<Diagnostic>) {
     let (tree, found) = parse(source);
@@ -88,6 +88,9 @@ impl<'a> Checker<'a> {
         };
         let mut gate_span = None;
         for statement in &tree.statements {
+            if self.sink.is_full() {
+                break;
+            }
             let span = statement.span;
             match &statement.kind {
                 StatementKind::Rule(rule) => {

@@ -119,33 +119,39 @@ impl Fix {
     }
 }
 
-/// Collects findings and stops listening after the first hundred, so that a large text full of
+/// Reporting stops after this many errors, and warnings are dropped after as many.
+pub const MAX_FINDINGS: usize = 100;
+
+/// Collects findings and stops listening after a hundred errors, so that a large text full of
 /// nonsense costs no more than a small one.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     list: Vec<Diagnostic>,
+    errors: usize,
 }
 
-/// Reporting stops after this many findings.
-pub const MAX_FINDINGS: usize = 100;
-
 impl Sink {
-    /// Takes a finding; drops it if there are enough already.
+    /// Takes a finding; drops it if there are enough of its severity already.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.is_full() {
+        if !diagnostic.is_error() {
+            if self.list.len() - self.errors < MAX_FINDINGS {
+                self.list.push(diagnostic);
+            }
+        } else if !self.is_full() {
             let span = diagnostic.primary.span;
             self.list.push(diagnostic);
-            if self.list.len() == MAX_FINDINGS {
-                let message = format!("stopped after {MAX_FINDINGS} findings");
+            self.errors += 1;
+            if self.is_full() {
+                let message = format!("stopped after {MAX_FINDINGS} errors");
                 self.list
                     .push(Diagnostic::new(Code::TooManyErrors, message, span));
             }
         }
     }
 
-    /// Whether it takes no more: the caller may as well stop.
+    /// Whether it takes no more errors: the caller may as well stop.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MAX_FINDINGS
+        self.errors >= MAX_FINDINGS
     }
 
     /// All findings, in the order of the text.
@@ -159,6 +165,21 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_do_not_fill_the_sink() {
+        let mut sink = Sink::default();
+        let mut push = |code| sink.push(Diagnostic::new(code, "x", Span::at(0)));
+        (0..2 * MAX_FINDINGS).for_each(|_| push(Code::UnusedLet));
+        push(Code::UnknownName);
+        assert!(!sink.is_full());
+        let found = sink.finish();
+        assert_eq!(found.len(), MAX_FINDINGS + 1);
+        assert_eq!(
+            found.last().map(|found| found.code),
+            Some(Code::UnknownName)
+        );
+    }
 
     #[test]
     fn a_fix_edits_the_text() {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use policy_lang::check;
 use policy_lang::diagnostic::Code;
 use policy_lang::source::SourceFile;
 use policy_lang::syntax::{MAX_DEPTH, MAX_POLICY_BYTES, MAX_SET_VALUES, parse};
@@ -83,4 +84,66 @@ fn after_a_hundred_findings_it_stops() {
     let found = codes("bufer;\n".repeat(1000));
     assert_eq!(found.len(), 101);
     assert_eq!(found.last(), Some(&Code::TooManyErrors));
+}
+
+/// As [`codes`], of the check.
+fn checked(text: String) -> Vec<Code> {
+    let start = Instant::now();
+    let (_, diagnostics) = check(&SourceFile::new("test", text));
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "took {:?}",
+        start.elapsed()
+    );
+    diagnostics.iter().map(|found| found.code).collect()
+}
+
+/// Many definitions, each made from the number of the one before it and its own.
+fn chain(step: impl Fn(usize, usize) -> String, last: &str) -> String {
+    const LENGTH: usize = 20_000;
+    let lets = (1..LENGTH).map(|at| format!("let a{at} = {};\n", step(at - 1, at)));
+    format!(
+        "let a0 = 5;\n{}{last} a{};",
+        lets.collect::<String>(),
+        LENGTH - 1
+    )
+}
+
+#[test]
+fn long_chains_of_names_are_followed() {
+    assert_eq!(
+        checked(chain(|before, _| format!("a{before}"), "buffer udp dport")).first(),
+        Some(&Code::ExpansionTooLarge)
+    );
+    let short = (1..100)
+        .map(|at| format!("let a{at} = a{};\n", at - 1))
+        .collect::<String>();
+    assert_eq!(checked(format!("let a0 = tcp;\n{short}buffer a99;")), []);
+    let backwards = (1..10_000).map(|at| format!("let a{} = a{at};\n", at - 1));
+    let text = format!(
+        "{}let a9999 = tcp;\nbuffer a0;",
+        backwards.collect::<String>()
+    );
+    assert_eq!(checked(text), []);
+}
+
+#[test]
+fn many_unknown_names_end_soon() {
+    let found = checked(chain(|_, at| format!("b{at}"), "buffer udp dport"));
+    assert_eq!(found.len(), 101);
+}
+
+#[test]
+fn policies_made_to_be_hard_end_soon() {
+    let sides = |at: usize| format!("(src 10.0.{}.0/24 or dst 10.{}.0.0/16)", at % 256, at % 250);
+    let wide = (0..2000).map(sides).collect::<Vec<_>>().join(" and ");
+    checked(format!("buffer {wide};"));
+    let hard = |at| {
+        format!(
+            "buffer {} {} not (tcp or not ip) not (ip6 or not tcp);\n",
+            sides(at),
+            sides(at + 7)
+        )
+    };
+    checked((0..2000).map(hard).collect());
 }

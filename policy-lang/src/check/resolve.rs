@@ -59,6 +59,9 @@ impl<'a> Checker<'a> {
             }
         }
         for name in self.by_dependency(&definitions, &order) {
+            if self.sink.is_full() {
+                break;
+            }
             if let Some(definition) = definitions.get(name) {
                 let meaning = self.meaning(definition);
                 let entry = Entry {
@@ -267,7 +270,7 @@ impl<'a> Checker<'a> {
     /// Warns of names that nothing uses, and reports what is wrong with their values.
     pub(super) fn report_unused(&mut self, tree: &'a File) {
         let broken = |s: &tree::Statement| matches!(s.kind, StatementKind::Broken { .. });
-        let complete = !tree.statements.iter().any(broken);
+        let complete = !self.sink.is_full() && !tree.statements.iter().any(broken);
         let names: Vec<_> = self.names.keys().copied().collect();
         let read: BTreeSet<_> = self.typed.keys().map(|(name, _)| *name).collect();
         for name in names {
