@@ -4,6 +4,7 @@
 
 mod lab;
 mod nft;
+mod nft_readback;
 mod u32;
 mod u32_readback;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     }
     let mut trials = lab::trials(&here);
     trials.extend(nft::trials(&here));
+    trials.extend(nft_readback::trials(&here));
     trials.extend(u32::trials(&here));
     trials.extend(u32_readback::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
