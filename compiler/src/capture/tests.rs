@@ -237,3 +237,48 @@ fn a_simple_packet_is_as_long_as_the_snap_length_lets_it_be() {
         (&[1, 2, 3][..], 70)
     );
 }
+
+#[test]
+fn damage_is_told_with_its_place() {
+    let whole = pcapng(&[(1, 2, vec![7; 8], 0)], Endianness::Big, 1);
+    let packet = whole.len() - 40;
+    let damage = |at: usize, byte: u8| {
+        let mut file = whole.clone();
+        file[at] = byte;
+        read(&file).unwrap_err().to_string()
+    };
+    for (at, byte, told) in [
+        (
+            8,
+            0,
+            String::from("the capture is damaged at byte 0: a section of unknown byte order"),
+        ),
+        (
+            packet + 7,
+            43,
+            format!("the capture is damaged at byte {packet}: a block of impossible length"),
+        ),
+        (
+            packet + 7,
+            36,
+            format!("the capture is damaged at byte {packet}: a block whose two lengths differ"),
+        ),
+        (
+            packet + 7,
+            44,
+            format!("the capture ends in the middle of what begins at byte {packet}"),
+        ),
+        (
+            packet + 11,
+            9,
+            format!("the capture is damaged at byte {packet}: a packet block that lies"),
+        ),
+        (
+            packet + 23,
+            9,
+            format!("the capture is damaged at byte {packet}: a packet block that lies"),
+        ),
+    ] {
+        assert_eq!(damage(at, byte), told);
+    }
+}
