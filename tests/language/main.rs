@@ -5,6 +5,8 @@
 //! `# expect: CODE at "text under the primary span"`, in the order of the text; all of them and
 //! no others must be found. Every code must have a case, and every fix must mend its finding.
 
+mod meaning;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,6 +51,10 @@ fn main() {
         }
         Ok(())
     }));
+    trials.push(Trial::test(
+        "conditions hold where the table says",
+        meaning::conditions_hold_where_the_table_says,
+    ));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
