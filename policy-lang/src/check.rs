@@ -4,6 +4,7 @@
 //! values into sets of field values, `lower` builds conditions from terms, `never` finds those
 //! that no packet can fulfil, `gate` reads the settings. A fault in one statement hides none in
 //! another; what depends on a faulty definition is left out silently, since it has been reported.
+//! [`overlap`] looks at the rules of a checked policy together, and is asked separately.
 
 #![expect(
     clippy::result_large_err,
@@ -16,6 +17,7 @@ mod guess;
 mod literal;
 mod lower;
 mod never;
+pub mod overlap;
 mod resolve;
 mod types;
 

@@ -5,6 +5,7 @@ mod blocks;
 
 use blocks::{Block, Document};
 use compiler::verify::verify_expectations;
+use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::diagnostic::Code;
 use policy_lang::source::SourceFile;
 use policy_lang::{Policy, Space, check};
@@ -37,7 +38,11 @@ fn promise(block: &Block) -> Option<Promise> {
 }
 
 fn checked(block: &Block) -> (Option<Policy>, Vec<Code>) {
-    let (policy, found) = check(&SourceFile::new(&block.place, block.text.as_str()));
+    let (policy, mut found) = check(&SourceFile::new(&block.place, block.text.as_str()));
+    if let Some(policy) = &policy {
+        let space = Space::new(1 << 18).unwrap();
+        found.extend(unreachable_rules(policy, &space).unwrap());
+    }
     (policy, found.into_iter().map(|found| found.code).collect())
 }
 

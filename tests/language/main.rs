@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use policy_lang::check;
+use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::diagnostic::{Code, Diagnostic, Severity};
 use policy_lang::policy::Policy;
+use policy_lang::set::Space;
 use policy_lang::source::SourceFile;
 use policy_lang::syntax::{self, MAX_POLICY_BYTES, MAX_SET_VALUES, MAX_STATEMENT_LEXEMES};
 
@@ -44,7 +46,7 @@ fn main() {
     }));
     trials.push(Trial::test("every example of a code triggers it", || {
         for &code in Code::ALL.iter().filter(|code| !code.example().is_empty()) {
-            let found: Vec<_> = check(&SourceFile::new("case", code.example())).1;
+            let found: Vec<_> = findings(&SourceFile::new("case", code.example())).1;
             if found.iter().all(|found| found.code != code) {
                 return Err(format!("{code}: {:?} gives {found:#?}", code.example()).into());
             }
@@ -75,6 +77,16 @@ fn load(path: &Path) -> (SourceFile, Option<Diagnostic>) {
     SourceFile::from_bytes(path.display().to_string(), &fs::read(path).unwrap())
 }
 
+/// All that there is to say about a policy.
+fn findings(source: &SourceFile) -> (Option<Policy>, Vec<Diagnostic>) {
+    let (policy, mut found) = check(source);
+    if let Some(policy) = &policy {
+        let space = Space::new(1 << 18).unwrap();
+        found.extend(unreachable_rules(policy, &space).unwrap());
+    }
+    (policy, found)
+}
+
 /// The findings listed at the head of a case: code and text.
 fn expectations(source: &SourceFile) -> Vec<(String, String)> {
     let lines = source
@@ -94,7 +106,7 @@ fn expectations(source: &SourceFile) -> Vec<(String, String)> {
 
 fn case(kind: &str, path: &Path, expected: &[(String, String)]) -> Result<(), Failed> {
     let (source, unreadable) = load(path);
-    let (policy, mut found) = check(&source);
+    let (policy, mut found) = findings(&source);
     found.extend(unreadable);
     let listed: Vec<_> = found
         .iter()

@@ -1,6 +1,8 @@
 //! The reference meaning and the packet sets are two accounts of the same thing: they must agree.
 
+use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::policy::Verdict;
+use policy_lang::source::Span;
 use policy_lang::{Space, classify};
 use proptest::prelude::*;
 use tests::generate::frame::frame;
@@ -36,6 +38,32 @@ proptest! {
                 prop_assert_eq!(classify(&policy, &frame).verdict, verdict, "{:02x?}", frame);
             }
         }
+    }
+
+    /// Exactly the rules that match nothing new are said to decide nothing, and without them the
+    /// policy is the same.
+    #[test]
+    fn rules_that_never_decide_are_found(mut policy in policy(Terms::All, 8)) {
+        for (at, rule) in policy.rules.iter_mut().enumerate() {
+            rule.span = Span::at(at);
+        }
+        let space = Space::new(NODES).unwrap();
+        let bypass = space.bypass_of(&policy).unwrap();
+        let mut before = space.none();
+        let mut wanted = Vec::new();
+        for (at, rule) in policy.rules.iter().enumerate() {
+            let set = space.condition(&rule.condition).unwrap();
+            let after = space.union(&before, &set).unwrap();
+            if after == before {
+                wanted.push(at);
+            }
+            before = after;
+        }
+        let found = unreachable_rules(&policy, &space).unwrap();
+        let found: Vec<_> = found.iter().map(|found| found.primary.span.start).collect();
+        prop_assert_eq!(&found, &wanted);
+        policy.rules.retain(|rule| !wanted.contains(&rule.span.start));
+        prop_assert!(space.bypass_of(&policy).unwrap() == bypass);
     }
 
     /// A condition and its complement share no frame and miss none.

@@ -172,6 +172,9 @@ codes! {
     OpensOnOverflow "W0301" "gate opens on overflow"
         "With `on-overflow release`, a full buffer opens the gate: packets of epochs that are not committed leave, and a failover after that can be seen by the peer. `drop` keeps the law of output commit."
         "gate { on-overflow release; }"
+    NeverDecides "W0302" "rule that never decides"
+        "The rules in front of it match all of its packets, so it has no effect."
+        "buffer udp;\nbypass udp dport 5004;"
 }
 
 impl Code {
