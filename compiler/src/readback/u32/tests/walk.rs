@@ -63,12 +63,13 @@ fn a_key_past_the_end_ends_the_preference_not_the_rule() {
 
 #[test]
 fn a_joined_key_keeps_the_place_of_the_first() {
-    // The second match on word 20 moves to the front with the first: it is tried before word 0.
+    // The third match moves into the first: it fails before word 20 is looked for.
     let rules = held_at_last(&format!(
-        "{ALL} handle ::1 u32 match u8 0 0 at 20 match u8 0x46 0xff at 0 match u8 1 1 at 21 flowid :1\n\
+        "{ALL} handle ::1 u32 match u8 0x45 0xff at 0 match u8 0 0 at 20 match u8 1 1 at 1 \
+         flowid :1\n\
          {ALL} handle ::2 u32 match u8 0x45 0xff at 0 action drop"
     ));
-    rules.check(&frame(&[], 0x0800, &udp(5)[..23]), "ifb0");
+    rules.check(&frame(&[], 0x0800, &udp(5)[..23]), "drop");
 }
 
 #[test]
@@ -77,7 +78,10 @@ fn presence_is_asked_in_whole_words() {
     for short in 0..4 {
         rules.check(&frame(&[], 0x0bad, &[0; 4][..short]), "ifb0");
     }
-    rules.check(&frame(&[], 0x0bad, &[0; 4]), "pass");
+    for tags in [&[][..], &[0x8100], &[0x88a8]] {
+        rules.check(&frame(tags, 0x0bad, &[0; 3]), "ifb0");
+        rules.check(&frame(tags, 0x0bad, &[0; 4]), "pass");
+    }
 }
 
 #[test]
@@ -155,6 +159,11 @@ fn the_first_tag_is_seen_through_whatever_its_kind() {
     rules.check(&frame(&[0x88a8], 0x0800, &udp(7)), "pass");
     rules.check(&frame(&[0x88a8], 0x0800, &udp(8)), "ifb0");
     rules.check(&frame(&[0x88a8], 0x0800, &udp(7)[..23]), "ifb0");
+    let by_protocol = held_at_last(
+        "filter add dev vif0 ingress pref 10 protocol 802.1ad u32 match u16 7 0xffff at 22 flowid :1",
+    );
+    by_protocol.check(&frame(&[0x88a8], 0x0800, &udp(7)), "pass");
+    by_protocol.check(&frame(&[0x88a8], 0x0800, &udp(8)), "ifb0");
     rules.check(&frame(&[0x8100, 0x8100], 0x0800, &udp(7)), "ifb0");
     rules.check(&frame(&[0x9100], 0x0800, &udp(7)), "ifb0");
     // What is behind the second tag starts with that tag.
