@@ -2,3 +2,4 @@
 
 mod lowering;
 mod nft;
+mod u32;

@@ -56,7 +56,7 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
     let about = about_rules(policy);
     let mut budget = Budget {
         tables: MOST_TABLES.saturating_sub(prefs.len()),
-        copies: MOST_FILTERS - count,
+        copies: (count * 4 + 1_000).min(MOST_FILTERS - count),
     };
 
     let mut batch = Batch::new(target, &about);
@@ -64,8 +64,8 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
     if last == Verdict::Buffer {
         catch_all(&mut batch, last);
     }
-    // Tables that are written already.
-    let mut tables: Vec<(&Planned<'_>, usize)> = Vec::new();
+    // What is written already: the table, or none where no rule is left.
+    let mut tables: Vec<(&Planned<'_>, Option<usize>)> = Vec::new();
     for (at, planned) in prefs.iter().enumerate() {
         let Some((protocol, roots)) = guard::roots(planned.outer, planned.block.guard.shape) else {
             return Err(unaligned(planned.block.guard, policy));
@@ -80,31 +80,34 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
         };
         batch.gap();
         batch.comment(&planned.title());
-        let roots = roots.iter().zip(1..);
-        if planned.block.rules.is_empty() {
-            batch.comment(&format!("all of them: {}", planned.block.default.keyword()));
-            for (root, node) in roots {
-                batch.root_verdict(pref, node, root, planned.block.default);
-            }
-            continue;
-        }
+        let default = planned.block.default;
         let shared = tables
             .iter()
             .find(|(other, _)| other.shares_table_with(planned));
         let table = match shared {
             Some((_, table)) => *table,
             None => {
-                let default = planned.block.default;
                 let items = tree::arrange(planned.filters(), default, &mut budget);
-                let written = batch.total_table(pref, &items, default);
-                let table = written.map_err(|OutOfTables| too_many(&prefs, policy))?;
+                let table = if items.is_empty() {
+                    None
+                } else {
+                    let written = batch.total_table(pref, &items, default);
+                    Some(written.map_err(|OutOfTables| too_many(&prefs, policy))?)
+                };
                 tables.push((planned, table));
                 table
             }
         };
-        batch.comment("the headers that must be there");
-        for (root, node) in roots {
-            batch.root_link(pref, node, root, table);
+        match table {
+            Some(table) => {
+                batch.comment("the headers that must be there");
+                batch.root(pref, &roots, &Batch::link(table));
+            }
+            None => {
+                batch.comment(&format!("all of them: {}", default.keyword()));
+                let verdict = batch.verdict(default);
+                batch.root(pref, &roots, &verdict);
+            }
         }
     }
     if last == Verdict::Bypass {
@@ -125,7 +128,8 @@ fn catch_all(batch: &mut Batch<'_>, verdict: Verdict) {
         "what no other pref decides: {}",
         verdict.keyword()
     ));
-    batch.root_verdict(pref, 1, &Pattern::default(), verdict);
+    let verdict = batch.verdict(verdict);
+    batch.root(pref, &[Pattern::default()], &verdict);
 }
 
 /// A block under one kind of outer ethertype.

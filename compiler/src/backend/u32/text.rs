@@ -90,27 +90,29 @@ impl<'a> Batch<'a> {
         Ok(table)
     }
 
-    /// A filter of a pref's root table that hands what it matches to `table`.
-    pub(super) fn root_link(&mut self, pref: Pref, node: usize, pattern: &Pattern, table: usize) {
-        self.root(pref, node, pattern, &format!("link {table:x}:"));
-    }
-
-    /// A filter of a pref's root table that decides.
-    pub(super) fn root_verdict(
-        &mut self,
-        pref: Pref,
-        node: usize,
-        pattern: &Pattern,
-        verdict: Verdict,
-    ) {
-        let verdict = self.verdict(verdict);
-        self.root(pref, node, pattern, &verdict);
-    }
-
-    fn root(&mut self, pref: Pref, node: usize, pattern: &Pattern, what: &str) {
-        let keys = keys(pattern, pref.anchor);
+    /// The filters of a pref's root table, which all do the same.
+    pub(super) fn root(&mut self, pref: Pref, patterns: &[Pattern], what: &str) {
         let add = self.add(pref);
-        self.line(format_args!("{add} handle ::{node:x} u32{keys} {what}"));
+        for (pattern, node) in patterns.iter().zip(1..) {
+            let keys = keys(pattern, pref.anchor);
+            self.line(format_args!("{add} handle ::{node:x} u32{keys} {what}"));
+        }
+    }
+
+    /// What makes a filter look into a table.
+    pub(super) fn link(table: usize) -> String {
+        format!("link {table:x}:")
+    }
+
+    /// What makes a filter decide. Without `flowid` or an action a match would mean nothing.
+    pub(super) fn verdict(&self, verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Bypass => String::from("flowid :1"),
+            Verdict::Buffer => {
+                let ifb = &self.target.ifb;
+                format!("flowid :1 action mirred egress redirect dev {ifb}")
+            }
+        }
     }
 
     fn new_table(&mut self, pref: Pref, divisor: usize) -> Result<usize, OutOfTables> {
@@ -134,7 +136,7 @@ impl<'a> Batch<'a> {
         for (at, item) in items.iter().enumerate() {
             match item {
                 Item::Filter(filter) => self.filter(pref, table, bucket, at + 1, filter),
-                Item::Table(inner) => self.link(pref, table, bucket, at + 1, inner)?,
+                Item::Table(inner) => self.table_below(pref, table, bucket, at + 1, inner)?,
             }
         }
         Ok(items.len())
@@ -152,7 +154,7 @@ impl<'a> Batch<'a> {
     }
 
     /// A table below another one: made and filled first, so that it is whole when it is linked.
-    fn link(
+    fn table_below(
         &mut self,
         pref: Pref,
         table: usize,
@@ -166,10 +168,11 @@ impl<'a> Batch<'a> {
             self.bucket(pref, id, value, items)?;
         }
         let (pattern, what) = if window.bits == 0 {
-            (anything(pref.anchor), format!("link {id:x}:"))
+            (anything(pref.anchor), Self::link(id))
         } else {
             let (mask, at) = (window.mask(), window.at);
-            let what = format!("link {id:x}: hashkey mask {mask:#010x} at {at}");
+            let link = Self::link(id);
+            let what = format!("{link} hashkey mask {mask:#010x} at {at}");
             (anything(at), what)
         };
         self.node(pref, table, bucket, node, &pattern, &what);
@@ -200,17 +203,6 @@ impl<'a> Batch<'a> {
         format!("filter add dev {vif} ingress pref {number} protocol {protocol}")
     }
 
-    /// What makes a filter decide. Without `flowid` or an action a match would mean nothing.
-    fn verdict(&self, verdict: Verdict) -> String {
-        match verdict {
-            Verdict::Bypass => String::from("flowid :1"),
-            Verdict::Buffer => {
-                let ifb = &self.target.ifb;
-                format!("flowid :1 action mirred egress redirect dev {ifb}")
-            }
-        }
-    }
-
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a string can't fail.
         let _ = writeln!(self.text, "{line}");
@@ -235,7 +227,10 @@ fn keys(pattern: &Pattern, anchor: i32) -> String {
         .words()
         .iter()
         .fold(String::new(), |mut keys, Word { at, value, mask }| {
-            let _ = write!(keys, " match u32 {value:#010x} {mask:#010x} at {at}");
+            let _ = match mask {
+                0 => write!(keys, " match u32 0 0 at {at}"),
+                _ => write!(keys, " match u32 {value:#010x} {mask:#010x} at {at}"),
+            };
             keys
         })
 }
