@@ -127,6 +127,20 @@ fn long_chains_of_names_are_followed() {
     assert_eq!(checked(text), []);
 }
 
+/// Conditions that names make deeper than any text could be.
+#[test]
+fn the_deepest_condition_is_checked_and_the_next_is_not() {
+    let deeper = |at: usize| format!("let a{at} = not (a{} or vlan {at});\n", at - 1);
+    let policy = |depth| {
+        let lets: String = (1..=depth).map(deeper).collect();
+        let wrapped = format!("{}a{depth}{}", "not (arp or ".repeat(32), ")".repeat(32));
+        format!("let a0 = tcp;\n{lets}buffer {wrapped};")
+    };
+    let found = |depth| checked(policy(depth));
+    assert_eq!(found(127), []);
+    assert_eq!(found(128), [Code::ExpansionTooLarge]);
+}
+
 #[test]
 fn many_unknown_names_end_soon() {
     let found = checked(chain(|_, at| format!("b{at}"), "buffer udp dport"));
