@@ -37,7 +37,8 @@ fn misspelt_words_come_with_a_fix() {
     let fixed = |text| one(text).2;
     assert_eq!(fixed("bufer tcp;").as_deref(), Some("buffer tcp;"));
     assert_eq!(fixed("Bypass tcp;").as_deref(), Some("bypass tcp;"));
-    assert_eq!(fixed("accept tcp;").as_deref(), Some("bypass tcp;"));
+    // What another tool calls `accept` may not be what is wanted here.
+    assert_eq!(fixed("accept tcp;"), None);
     assert_eq!(fixed("default bufer;").as_deref(), Some("default buffer;"));
     assert_eq!(
         fixed("buffer udp dprt 5;").as_deref(),

@@ -183,7 +183,7 @@ fn quantity(value: &Name, units: &[(&str, u64)], what: &str) -> Result<u64, Diag
         .ok()
         .and_then(|number| number.checked_mul(*factor))
     {
-        Some(0) => Err(found(format!("`{text}` is nothing")).label("must be above zero")),
+        Some(0) => Err(found(format!("`{text}` is zero")).label("must be above zero")),
         Some(amount) => Ok(amount),
         None => Err(found(format!("`{text}` is too large"))),
     }

@@ -65,17 +65,13 @@ pub(super) fn statement(source: &SourceFile, span: Span) -> Option<Diagnostic> {
     if STATEMENTS.contains(&word) {
         return None;
     }
-    let other = VERBS
-        .iter()
-        .find(|(verb, _)| *verb == word)
-        .map(|(_, ours)| *ours);
     let found = Diagnostic::new(
         Code::UnknownStatement,
         format!("expected a statement, found {}", quoted(word)),
         at,
     );
     if first.kind == Kind::Word
-        && let Some(meant) = other.or_else(|| closest(word, STATEMENTS))
+        && let Some(meant) = closest(word, STATEMENTS)
     {
         return Some(
             found
@@ -84,6 +80,10 @@ pub(super) fn statement(source: &SourceFile, span: Span) -> Option<Diagnostic> {
         );
     }
     let found = found.label("no statement starts like this");
+    // No fix: what another tool calls `accept` may not be what is wanted here.
+    if let Some((_, ours)) = VERBS.iter().find(|(verb, _)| *verb == word) {
+        return Some(found.help(format!("the nearest here is `{ours}`")));
+    }
     Some(if condition_words().any(|known| known == word) {
         found.help(format!(
             "say what happens to such packets: `buffer {word} ...` or `bypass ...`"
@@ -229,28 +229,32 @@ fn unexpected(around: &Around<'_>, rules: &[Rule]) -> Diagnostic {
         (None, Some(previous)) => previous,
         _ => around.at,
     };
-    let (message, label) = match wanted.split_last() {
-        None => (format!("unexpected {found}"), String::new()),
-        Some((last, [])) => (
-            format!("expected {last}, found {found}"),
-            format!("expected {last}"),
-        ),
-        Some((last, rest)) => {
-            let list = format!("{} or {last}", rest.join(", "));
-            (
-                format!("expected {list}, found {found}"),
-                format!("expected {list}"),
-            )
-        }
+    let rest = around.source.text().get(at.start..).unwrap_or("");
+    let sign = SIGNS
+        .iter()
+        .find(|(sign, _)| around.found.is_some() && rest.starts_with(sign));
+    if let Some((sign, ours)) = sign {
+        let (span, word) = (Span::new(at.start, at.start + sign.len()), ours.trim());
+        return Diagnostic::new(
+            Code::Unexpected,
+            format!("`{sign}` is written `{word}`"),
+            span,
+        )
+        .label("no sign of this language")
+        .fix(format!("write `{word}`"), span, *ours);
+    }
+    let message = match wanted.split_last() {
+        None => format!("unexpected {found}"),
+        Some((last, [])) => format!("expected {last}, found {found}"),
+        Some((last, rest)) => format!("expected {} or {last}, found {found}", rest.join(", ")),
+    };
+    let label = match around.found {
+        Some(_) => "not expected here",
+        None => "something is missing behind this",
     };
     let diagnostic = Diagnostic::new(Code::Unexpected, message, at).label(label);
     if around.found.is_none() {
         return diagnostic;
-    }
-    let rest = around.source.text().get(at.start..).unwrap_or("");
-    if let Some((sign, ours)) = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
-        let span = Span::new(at.start, at.start + sign.len());
-        return diagnostic.fix(format!("write `{}`", ours.trim()), span, *ours);
     }
     if word == "," || word == ";" {
         return diagnostic;
