@@ -116,6 +116,15 @@ pub(super) fn compared(
     }
 }
 
+/// Whether a field is whole bytes of the frame, or the protocol.
+fn whole_bytes(field: Field) -> bool {
+    match field {
+        Field::Payload { bit, width, .. } => bit.is_multiple_of(8) && width.is_multiple_of(8),
+        Field::Protocol => true,
+        Field::Length => false,
+    }
+}
+
 /// The values that satisfy a comparison, and how many bits are loaded for it.
 fn wanted(part: &Part, operator: Operator, scalar: &Scalar) -> Result<(ValueSet, u32), String> {
     let mut width = part.field.width();
@@ -135,7 +144,7 @@ fn wanted(part: &Part, operator: Operator, scalar: &Scalar) -> Result<(ValueSet,
     match operator {
         Operator::Equal | Operator::Unequal => {
             if let Scalar::Prefix(_, length) = scalar {
-                if part.mask.is_some() || matches!(part.field, Field::Length) {
+                if part.mask.is_some() || !whole_bytes(part.field) {
                     return Err("a prefix is not understood here".to_owned());
                 }
                 // nft loads no more than the prefix if that is whole bytes.

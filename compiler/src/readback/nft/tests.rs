@@ -5,6 +5,7 @@ use policy_lang::field::{Base, Family, Place, Transport};
 use policy_lang::set::Space;
 use policy_lang::values::ValueSet;
 use policy_lang::{PacketSet, SpaceFull};
+use proptest::prelude::*;
 
 use super::{read_json, read_text};
 use crate::hook;
@@ -353,6 +354,7 @@ fn what_is_not_understood_is_named() {
         ("accept drop", "behind a verdict"),
         ("limit rate 5/second accept", "`limit`"),
         ("ip ttl 5 reject", "not known"),
+        ("@nh,4,16 0x1200/8 accept", "prefix"),
         ("@nh,600,8 5 accept", "further into the frame"),
         ("@nh,0,129 5 accept", "1 to 128 bits"),
         ("ip6 dscp . ip6 nexthdr { ef . tcp } accept", "shifts"),
@@ -423,6 +425,30 @@ fn json_is_read_like_text() {
         matches!(error, ReadbackError::NotUnderstood { line: 5, .. }),
         "{error}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Damaged rules are read or refused; nothing panics.
+    #[test]
+    fn damaged_text_is_no_trouble(
+        cuts in proptest::collection::vec((any::<proptest::sample::Index>(), 0_usize..6, 0_usize..14), 1..6),
+    ) {
+        const PIECES: [&str; 14] = [
+            "{", "}", "0", "65536", "-", "/", ".", "@", "@nh,4,128", "& 0xff", "!=", "*", ":", "vmap",
+        ];
+        let sets = "set s { typeof @nh,72,8 . ip saddr; flags interval; elements = { 17 . 10.0.0.0/8 } }";
+        let rules = "meta length 5-9 @nh,72,8 . ip saddr @s vlan id { 5, 7-9 } accept\n\
+                     ip ttl vmap { 1 : drop, * : continue } ip6 saddr 2001:db8::/33 return";
+        let mut text = chain(sets, rules);
+        for (at, removed, piece) in cuts {
+            let start = at.index(text.len());
+            let end = (start + removed).min(text.len());
+            text.replace_range(start..end, PIECES[piece]);
+        }
+        let _ = read_text(&space(), &text, "vif1.0");
+    }
 }
 
 #[test]
