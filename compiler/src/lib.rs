@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod capture;
+pub mod compile;
 pub mod device;
 pub mod flow;
 pub mod frame_text;

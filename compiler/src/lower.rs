@@ -21,6 +21,9 @@ use crate::ir::{Block, FieldBox, FlatRule, Guard, Program, Shape};
 /// Most boxes that one rule may become for one kind of packet.
 pub const MOST_BOXES: usize = 20_000;
 
+/// Most pairs of boxes that are compared to find rules without effect; such a rule does no harm.
+const MOST_COMPARISONS: usize = 200_000;
+
 /// A rule's condition has too many alternatives to become rules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the condition of rule {rule} has more than {MOST_BOXES} alternatives once it is multiplied out", rule = .rule + 1)]
@@ -86,7 +89,7 @@ fn block(policy: &Policy, known: Guard) -> Result<Block, TooManyAlternatives> {
 }
 
 /// Leaves out what can't decide: rules without boxes, all behind a rule that matches everything,
-/// and rules at the end that decide as the default does.
+/// and rules that change nothing.
 fn trimmed(mut block: Block) -> Block {
     block.rules.retain(|rule| !rule.boxes.is_empty());
     let all = block
@@ -100,14 +103,32 @@ fn trimmed(mut block: Block) -> Block {
             .map_or(block.default, |rule| rule.verdict);
         block.rules.truncate(at);
     }
-    while block
-        .rules
-        .last()
-        .is_some_and(|last| last.verdict == block.default)
-    {
-        block.rules.pop();
-    }
+    without_effect(&mut block);
     block
+}
+
+/// Takes out rules that decide as the default does and stand before no rule of the other verdict
+/// that they share a packet with.
+fn without_effect(block: &mut Block) {
+    let default = block.default;
+    let mut others: Vec<FieldBox> = Vec::new();
+    let mut budget = MOST_COMPARISONS;
+    let mut kept: Vec<FlatRule> = Vec::with_capacity(block.rules.len());
+    while let Some(rule) = block.rules.pop() {
+        if rule.verdict != default {
+            others.extend(rule.boxes.iter().cloned());
+            kept.push(rule);
+            continue;
+        }
+        let shares_a_packet =
+            |one: &FieldBox| others.iter().any(|other| one.intersection(other).is_some());
+        budget = budget.saturating_sub(rule.boxes.len() * others.len());
+        if budget == 0 || rule.boxes.iter().any(shares_a_packet) {
+            kept.push(rule);
+        }
+    }
+    kept.reverse();
+    block.rules = kept;
 }
 
 /// Whether a packet with the headers of `narrow` also has those of `wide`.

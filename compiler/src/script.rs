@@ -25,7 +25,7 @@ pub struct Parts<'a> {
     /// The hash of the policy text.
     pub hash: &'a str,
     /// Most bytes that the gate holds.
-    pub limit: u64,
+    pub limit: u32,
 }
 
 /// The limit of the gate that a policy asks for, or the default.

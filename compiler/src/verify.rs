@@ -168,7 +168,7 @@ pub fn fate(space: &Space, rules: &Outcome, frame: &[u8]) -> Fate {
 }
 
 /// Sizes of the spaces that are tried, in nodes. Most policies fit into the first.
-const SPACES: [usize; 4] = [1 << 17, 1 << 20, 1 << 23, 1 << 25];
+const SPACES: [usize; 3] = [1 << 20, 1 << 23, 1 << 25];
 
 /// Runs `work` in spaces of growing size until it fits.
 ///

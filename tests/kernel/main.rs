@@ -2,6 +2,7 @@
 //! They need root, `ip`, `tc`, `bridge`, `nft` and `tcpdump`; where something is missing all are
 //! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
 
+mod examples;
 mod lab;
 mod nft;
 mod nft_readback;
@@ -41,6 +42,15 @@ impl Here {
         unless(self.no_lab.clone(), name, run)
     }
 
+    /// A trial that needs the laboratory, for one case of several.
+    pub(crate) fn trial_of(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        unless(self.no_lab.clone(), name, run)
+    }
+
     /// A trial that needs the laboratory and the captures.
     pub(crate) fn trial_on_captures(&self, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
         unless(
@@ -51,7 +61,11 @@ impl Here {
     }
 }
 
-fn unless(missing: Option<String>, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
+fn unless(
+    missing: Option<String>,
+    name: &str,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
     let own_name = name.to_owned();
     Trial::test(name, move || match &missing {
         Some(why) => {
@@ -75,5 +89,6 @@ fn main() -> ExitCode {
     trials.extend(nft_readback::trials(&here));
     trials.extend(u32::trials(&here));
     trials.extend(u32_readback::trials(&here));
+    trials.extend(examples::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 pub mod captures;
+pub mod examples;
 pub mod fuzz;
 pub mod generate;
 pub mod netlab;

@@ -1,0 +1,197 @@
+//! The whole pipeline on one page: policy, program, rules, read back, proof, script.
+//!
+//! Nothing is returned unless the rules that were made, read back by code that knows nothing of
+//! how they were made, are proved equal to the policy for every possible frame.
+
+use policy_lang::{Policy, SpaceFull};
+use qdisc_model::limit::{LARGEST_PACKET, admits_every_packet};
+use sha2::{Digest, Sha256};
+
+use crate::backend::{self, Kind, Refusal, Target};
+use crate::device::Device;
+use crate::lower::{TooManyAlternatives, lower};
+use crate::readback::{self, Outcome, ReadbackError};
+use crate::script;
+use crate::verify::{
+    Broken, Counterexample, MaybeFull, Proof, in_space, verify_equivalent, verify_expectations,
+};
+
+/// What to compile, and for where.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The checked policy.
+    pub policy: &'a Policy,
+    /// The name of its file, for the headers of the artefacts.
+    pub name: &'a str,
+    /// Its text, for the hash in the headers.
+    pub text: &'a str,
+    /// Which rules to make.
+    pub backend: Kind,
+    /// The VM's interface.
+    pub vif: Device,
+    /// The interface that held frames are sent to.
+    pub ifb: Device,
+}
+
+/// Proven artefacts.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The text for `nft -f` or `tc -batch`.
+    pub rules: String,
+    /// The script that deploys them.
+    pub script: String,
+    /// What was proved about the rules.
+    pub proof: Proof,
+}
+
+/// Why there are no artefacts.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// `expect` statements of the policy are not true.
+    #[error("the policy does not keep {} of its expectations", .0.len())]
+    Broken(Vec<Broken>),
+    /// The plug can't have this limit, or no large packet would ever pass it.
+    #[error(
+        "the gate's limit of {limit} bytes is outside of {} to {}: it must take a whole \
+         segmentation-offload packet, and sch_plug counts in 32 bits",
+        LARGEST_PACKET,
+        u32::MAX
+    )]
+    Limit {
+        /// The limit that the policy asks for.
+        limit: u64,
+    },
+    /// A condition explodes.
+    #[error(transparent)]
+    TooManyAlternatives(#[from] TooManyAlternatives),
+    /// The back end can't express the policy exactly.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rules that were made can't be read back: a bug in Epochgate.
+    #[error("the rules that were made can't be read back: {0}")]
+    Unreadable(ReadbackError),
+    /// The rules that were made are not the policy: a bug in Epochgate.
+    #[error("the rules that were made differ from the policy")]
+    Differs(Counterexample),
+    /// The proof needs more memory than it may take.
+    #[error("{0}; the policy is too complicated to prove")]
+    TooComplicated(SpaceFull),
+    /// The template of the script is broken: a bug in Epochgate.
+    #[error("the deploy script could not be written: {0}")]
+    Script(#[from] minijinja::Error),
+}
+
+/// Compiles a policy and proves the result.
+///
+/// # Errors
+///
+/// [`CompileError`]; then nothing has been made.
+pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
+    let policy = request.policy;
+    let limit = gate_limit(policy)?;
+    let program = lower(policy)?;
+    let target = target(request);
+    let rules = match request.backend {
+        Kind::Nft => backend::nft::emit(&program, policy, &target)?,
+        Kind::U32 => backend::u32::emit(&program, policy, &target)?,
+    };
+    let proof = in_space(|space| {
+        let broken = verify_expectations(space, policy)?;
+        if !broken.is_empty() {
+            return Err(CompileError::Broken(broken));
+        }
+        let outcome = read_back(request.backend, space, &rules, &request.vif)?;
+        verify_equivalent(space, policy, &outcome, &request.ifb)?.map_err(CompileError::Differs)
+    })?;
+    let script = script::deploy(script::Parts {
+        target: &target,
+        backend: request.backend,
+        rules: &rules,
+        hash: &hash(request.text),
+        limit,
+    })?;
+    Ok(Compiled {
+        rules,
+        script,
+        proof,
+    })
+}
+
+/// The byte limit of the gate. A gate smaller than the largest packet would hold it back for ever.
+fn gate_limit(policy: &Policy) -> Result<u32, CompileError> {
+    let limit = script::limit(policy);
+    match u32::try_from(limit) {
+        Ok(limit) if admits_every_packet(limit) => Ok(limit),
+        _ => Err(CompileError::Limit { limit }),
+    }
+}
+
+/// What emitted rules do to every frame.
+///
+/// # Errors
+///
+/// [`ReadbackError`] if they can't be read, or the sets outgrow their space.
+pub fn read_back(
+    backend: Kind,
+    space: &policy_lang::Space,
+    rules: &str,
+    vif: &Device,
+) -> Result<Outcome, ReadbackError> {
+    match backend {
+        Kind::Nft => readback::nft::read_text(space, rules, vif.as_str()),
+        Kind::U32 => readback::u32::read_batch(space, rules, vif.as_str()),
+    }
+}
+
+/// The SHA-256 of a policy text as hexadecimal digits.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The target with the header that each artefact carries: no date, so that the same input gives
+/// the same bytes.
+fn target(request: &Request<'_>) -> Target {
+    let name: String = request
+        .name
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    Target {
+        vif: request.vif.clone(),
+        ifb: request.ifb.clone(),
+        header: vec![
+            format!(
+                "made by epochgate {} ({} back end)",
+                env!("CARGO_PKG_VERSION"),
+                request.backend
+            ),
+            format!("policy {name}, sha256 {}", hash(request.text)),
+            format!("vif {}, held frames go to {}", request.vif, request.ifb),
+        ],
+    }
+}
+
+impl From<SpaceFull> for CompileError {
+    fn from(full: SpaceFull) -> Self {
+        Self::TooComplicated(full)
+    }
+}
+
+impl From<ReadbackError> for CompileError {
+    fn from(error: ReadbackError) -> Self {
+        match error {
+            ReadbackError::Full(full) => Self::TooComplicated(full),
+            other @ ReadbackError::NotUnderstood { .. } => Self::Unreadable(other),
+        }
+    }
+}
+
+impl MaybeFull for CompileError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::TooComplicated(_))
+    }
+}

@@ -1,0 +1,104 @@
+//! The main job on the running kernel: the script of every example is run, for every back end,
+//! and each frame takes the path that `classify` says.
+
+use std::fs;
+
+use compiler::backend::Kind;
+use compiler::hook;
+use libtest_mimic::{Failed, Trial};
+use policy_lang::{Policy, Verdict, classify};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tests::captures;
+use tests::examples::{self, Example};
+use tests::generate::frame::frame;
+use tests::netlab::{Lab, Observed, VIF};
+
+use crate::Here;
+
+const IFB: &str = "ifb-vif0";
+const GENERATED: usize = 20_000;
+
+pub(crate) fn trials(here: &Here) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for backend in Kind::ALL {
+        for example in examples::all() {
+            let name = format!("examples::{}_{backend}", example.name);
+            trials.push(here.trial_of(&name, move || takes_the_path(&example, backend)));
+        }
+    }
+    trials
+}
+
+/// The captures, if they are there, and frames at the edges, the same ones each time.
+fn frames() -> Result<Vec<Vec<u8>>, Failed> {
+    let mut frames = Vec::new();
+    match captures::directory() {
+        Some(directory) => {
+            let all = captures::ethernet_frames(&directory)?.frames;
+            frames.extend(all.into_iter().map(|(_, frame)| frame));
+        }
+        None => tests::skip("the captures", "no shared/captures beside the project"),
+    }
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), seed);
+    for _ in 0..GENERATED {
+        frames.push(
+            frame()
+                .new_tree(&mut runner)
+                .map_err(|e| e.to_string())?
+                .current(),
+        );
+    }
+    Ok(frames)
+}
+
+fn takes_the_path(example: &Example, backend: Kind) -> Result<(), Failed> {
+    let compiled = example.compile(backend, VIF, IFB)?;
+    let lab = Lab::new()?;
+    let script = tempfile::NamedTempFile::new()?;
+    fs::write(script.path(), &compiled.script)?;
+    lab.shell(&format!("sh '{}' apply", script.path().display()))?;
+    let frames = frames()?;
+    let run = lab.run(Some(IFB), &frames)?;
+    if let [first, ..] = run.anomalies.as_slice() {
+        return Err(format!("{} anomalies, first: {first}", run.anomalies.len()).into());
+    }
+    let wrong = frames
+        .iter()
+        .zip(&run.observations)
+        .filter(|(frame, observation)| {
+            observation.observed != Observed::Refused
+                && observation.observed != expected(&example.policy, frame)
+        });
+    let wrong: Vec<_> = wrong.collect();
+    if let [(frame, observation), ..] = wrong.as_slice() {
+        let meant = classify(&example.policy, frame);
+        return Err(format!(
+            "{} of {} frames took another path; the first, {frame:02x?}: {observation:?}, but {meant:?}",
+            wrong.len(),
+            frames.len(),
+        )
+        .into());
+    }
+    let held = run
+        .observations
+        .iter()
+        .filter(|o| o.observed == Observed::Held)
+        .count();
+    eprintln!(
+        "{}, {backend}: {} frames, {held} held, no difference",
+        example.name,
+        frames.len()
+    );
+    lab.shell(&format!("sh '{}' remove", script.path().display()))?;
+    Ok(())
+}
+
+fn expected(policy: &Policy, frame: &[u8]) -> Observed {
+    match classify(policy, frame).verdict {
+        _ if !hook::reaches(frame) => Observed::Dropped,
+        Verdict::Buffer => Observed::Held,
+        Verdict::Bypass => Observed::Bypassed,
+    }
+}
