@@ -58,13 +58,13 @@ fn same(first: &str, second: &str) {
 }
 
 fn frame(hex: &str) -> Vec<u8> {
-    let digits: String = hex.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits: Vec<u8> = hex
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .map(|digit| u8::try_from(digit).unwrap())
+        .collect();
     let mut frame = vec![0x02; 12];
-    frame.extend(
-        (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()),
-    );
+    frame.extend(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]));
     frame
 }
 
