@@ -8,8 +8,9 @@ use compiler::device::Device;
 use compiler::hook;
 use compiler::lower::lower;
 use libtest_mimic::{Failed, Trial};
-use policy_lang::classify;
+use policy_lang::field::Family;
 use policy_lang::policy::{Policy, Verdict};
+use policy_lang::{Space, classify};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -21,8 +22,8 @@ use crate::Here;
 
 /// Policies tried by each run of the tests; EPOCHGATE_POLICIES asks for more.
 const POLICIES: usize = 12;
-/// Frames sent through the rules of each policy.
-const FRAMES: usize = 250;
+/// Frames sent through the rules of each policy, beside those made for its rules.
+const FRAMES: usize = 100;
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     vec![
@@ -97,6 +98,44 @@ fn every_ruleset_loads() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Frames that a rule decides: one of each kind, and each of them with single bits flipped, which
+/// puts it across one border or another of the rules.
+fn frames_at_the_rules(policy: &Policy, runner: &mut TestRunner) -> Result<Vec<Vec<u8>>, Failed> {
+    let space = Space::new(1 << 20)?;
+    let kinds = [space.tagged()?, space.complement(&space.tagged()?)?];
+    let headers = [space.ip(Family::V4)?, space.ip(Family::V6)?, space.all()];
+    let mut earlier = space.none();
+    let mut frames = Vec::new();
+    for rule in &policy.rules {
+        let matched = space.condition(&rule.condition)?;
+        let decided = space.minus(&matched, &earlier)?;
+        earlier = space.union(&earlier, &matched)?;
+        for (kind, header) in kinds
+            .iter()
+            .flat_map(|k| headers.iter().map(move |h| (k, h)))
+        {
+            let some = space.intersection(&decided, &space.intersection(kind, header)?)?;
+            frames.extend(space.witness(&some)?);
+        }
+    }
+    let mut near = Vec::new();
+    for frame in &frames {
+        let bit = (0..frame.len().min(64) * 8, 0_u32..4);
+        for (bit, cut) in vec(bit, 4).new_tree(runner)?.current() {
+            let mut other = frame.clone();
+            other[bit / 8] ^= 0x80 >> (bit % 8);
+            if cut == 0 {
+                other.truncate(frame.len().saturating_sub(1).max(14));
+            }
+            near.push(other);
+        }
+    }
+    frames.extend(near);
+    frames.sort();
+    frames.dedup();
+    Ok(frames)
+}
+
 fn random_policies() -> Result<(), Failed> {
     let mut runner = runner();
     let (policies, frames) = (policy(Terms::All, 6), vec(frame(), FRAMES));
@@ -104,15 +143,17 @@ fn random_policies() -> Result<(), Failed> {
     lab.shell("ip link add ifb0 type ifb; ip link set ifb0 arp off up")?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
-    let mut wrong = Vec::new();
+    let (mut sent, mut wrong) = (0, Vec::new());
     let wanted = count(POLICIES);
     for _ in 0..wanted {
         let (policy, rules) = expressible(&policies, &mut runner)?;
-        let frames = frames.new_tree(&mut runner)?.current();
+        let mut frames = frames.new_tree(&mut runner)?.current();
+        frames.extend(frames_at_the_rules(&policy, &mut runner)?);
         fs::write(&file, &rules)?;
         if let Err(error) = lab.shell(&format!("nft -f {}", file.display())) {
             return Err(format!("{error}\n{rules}").into());
         }
+        sent += frames.len();
         let run = lab.run(Some("ifb0"), &frames)?;
         assert_eq!(run.anomalies, Vec::<String>::new());
         for (frame, observation) in frames.iter().zip(&run.observations) {
@@ -125,7 +166,7 @@ fn random_policies() -> Result<(), Failed> {
             }
         }
     }
-    eprintln!("{wanted} policies with {FRAMES} frames each");
+    eprintln!("{wanted} policies, {sent} frames");
     match wrong.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} frames went wrong, the first: {first}", wrong.len()).into()),
