@@ -7,6 +7,8 @@ use compiler::backend::{Target, nft};
 use compiler::device::Device;
 use compiler::hook;
 use compiler::lower::lower;
+use compiler::readback::nft as readback;
+use compiler::verify::verify_equivalent;
 use libtest_mimic::{Failed, Trial};
 use policy_lang::field::Family;
 use policy_lang::policy::{Policy, Verdict};
@@ -28,7 +30,7 @@ const FRAMES: usize = 100;
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     vec![
         here.trial("nft::random_policies", random_policies),
-        here.trial("nft::every_ruleset_loads", every_ruleset_loads),
+        here.trial("nft::every_ruleset_lists", every_ruleset_lists),
     ]
 }
 
@@ -82,20 +84,39 @@ fn expressible(
     }
 }
 
-fn every_ruleset_loads() -> Result<(), Failed> {
+/// Every ruleset loads, and what nft then lists, as text and as JSON, still means the policy.
+fn every_ruleset_lists() -> Result<(), Failed> {
     let lab = Lab::new()?;
     lab.shell("ip link add ifb0 type ifb")?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
     let mut runner = runner();
-    let policies = policy(Terms::All, 20);
+    let policies = policy(Terms::All, 12);
     for _ in 0..count(40) {
-        let (_, rules) = expressible(&policies, &mut runner)?;
+        let (policy, rules) = expressible(&policies, &mut runner)?;
         fs::write(&file, &rules)?;
         lab.shell(&format!("nft -f {}", file.display()))
             .map_err(|error| format!("{error}\n{rules}"))?;
+        let space = Space::new(1 << 20)?;
+        let text = stdout(&lab, "nft list ruleset")?;
+        let json = stdout(&lab, "nft -j list ruleset")?;
+        let read = [
+            (readback::read_text(&space, &text, "vif0"), &text),
+            (readback::read_json(&space, &json, "vif0"), &json),
+        ];
+        for (outcome, listing) in read {
+            let context = || format!("\nemitted:\n{rules}\nlisted:\n{listing}");
+            let outcome = outcome.map_err(|error| format!("{error}{}", context()))?;
+            if let Err(wrong) = verify_equivalent(&space, &policy, &outcome, &target().ifb)? {
+                return Err(format!("{wrong:02x?}{}", context()).into());
+            }
+        }
     }
     Ok(())
+}
+
+fn stdout(lab: &Lab, command: &str) -> Result<String, Failed> {
+    Ok(String::from_utf8(lab.shell(command)?.stdout)?)
 }
 
 /// Frames that a rule decides: one of each kind, and each of them with single bits flipped, which
