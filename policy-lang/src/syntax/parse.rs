@@ -193,12 +193,16 @@ impl Builder {
                     Some((_, c @ ('"' | '\\'))) => (c, false),
                     _ => (c, true),
                 },
-                c => (c, c.is_control()),
+                c => (c, c.is_control() || disguises(c)),
             };
             text.push(taken);
             if wrong && self.bad.is_none() {
                 let at = span.start + 1 + at;
-                let found = Diagnostic::new(Code::BadString, "bad string", Span::new(at, at + 1));
+                let found = Diagnostic::new(
+                    Code::BadString,
+                    "bad string",
+                    Span::new(at, at + c.len_utf8()),
+                );
                 self.bad = Some(match c {
                     '\\' => found
                         .label("not an escape")
@@ -380,6 +384,12 @@ impl Builder {
             text: inner.as_str().to_owned(),
         })
     }
+}
+
+/// Whether a character ends a line for some readers, or changes the direction of the text behind it,
+/// so that a reason would read otherwise than it is (Unicode TR 36, section 2.7).
+fn disguises(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_sign(rule: Rule) -> bool {
