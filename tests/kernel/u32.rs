@@ -6,10 +6,11 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Instant;
 
-use compiler::backend::{Target, u32};
+use compiler::backend::{Kind, Target, u32};
 use compiler::device::Device;
 use compiler::hook;
 use compiler::lower::lower;
+use compiler::script::{self, Parts};
 use libtest_mimic::{Failed, Trial};
 use policy_lang::classify;
 use policy_lang::field::Field;
@@ -29,6 +30,10 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
         here.trial("u32::random_policies_on_random_frames", random_policies),
         here.trial("u32::a_hundred_policies_load", a_hundred_policies_load),
         here.trial("u32::hashed_rules_on_frames", hashed_rules),
+        here.trial(
+            "u32::one_script_swaps_for_another",
+            one_script_swaps_for_another,
+        ),
         here.trial("u32::ten_thousand_rules_load", ten_thousand_rules_load),
     ]
 }
@@ -215,6 +220,38 @@ fn hashed_rules() -> Result<(), Failed> {
         .map(|(destination, port)| udp(destination, port))
         .collect();
     compare(&lab, &policy, &rules, &frames)
+}
+
+/// Filters with hash tables are changed for others whose tables have the same ids.
+fn one_script_swaps_for_another() -> Result<(), Failed> {
+    let lab = Lab::new()?;
+    let directory = tempfile::tempdir()?;
+    let write = |name: &str, policy: &Policy| {
+        let target = target();
+        let text = script::deploy(Parts {
+            target: &target,
+            backend: Kind::U32,
+            rules: &rules_for(policy),
+            hash: name,
+            limit: 1 << 20,
+        })?;
+        let file = directory.path().join(name);
+        std::fs::write(&file, text)?;
+        Ok::<_, Failed>(format!("sh {}", file.display()))
+    };
+    let (first, second) = (disjoint(300), disjoint(200));
+    let (old, new) = (write("first", &first)?, write("second", &second)?);
+    lab.shell(&format!("{old} apply"))?;
+    let frames: Vec<Vec<u8>> = (0..300)
+        .map(|n: u32| udp(0x0a00_0000 + (n << 8), 16384 + 16 * n as u16))
+        .collect();
+    compare(&lab, &first, "the first", &frames)?;
+    lab.shell(&format!("{old} swap {}", new.trim_start_matches("sh ")))?;
+    compare(&lab, &second, "the second", &frames)?;
+    lab.shell(&format!("{new} swap {}", old.trim_start_matches("sh ")))?;
+    compare(&lab, &first, "the first again", &frames)?;
+    lab.shell(&format!("{old} remove"))?;
+    Ok(())
 }
 
 fn ten_thousand_rules_load() -> Result<(), Failed> {
