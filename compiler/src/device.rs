@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 /// The name of a network device: 1 to 15 bytes of letters, digits, `.`, `_` and `-`.
 ///
 /// The kernel allows more (`dev_valid_name` in net/core/dev.c), but nothing outside of this set is
@@ -47,6 +49,23 @@ impl Device {
             }
             _ => Ok(Self(name.to_owned())),
         }
+    }
+
+    /// The interface that holds the frames of `vif` unless the operator names another: `ifb-` and
+    /// the name of the vif, or of a hash of it where that would be too long.
+    #[must_use]
+    pub fn ifb_for(vif: &Self) -> Self {
+        let plain = format!("ifb-{vif}");
+        if plain.len() <= Self::MAX_LEN {
+            return Self(plain);
+        }
+        let hash = Sha256::digest(vif.0.as_bytes());
+        let digits: String = hash
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(format!("ifb-{digits}"))
     }
 
     /// The name.
@@ -100,6 +119,20 @@ mod tests {
         for name in names {
             assert!(Device::new(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_usual_ifb_is_a_device() {
+        let ifb = |vif| Device::ifb_for(&Device::new(vif).unwrap());
+        assert_eq!(ifb("vif1.0").as_str(), "ifb-vif1.0");
+        assert_eq!(ifb("vif1234.567").as_str(), "ifb-vif1234.567");
+        // printf vif12345.6789 | sha256sum
+        assert_eq!(ifb("vif12345.6789").as_str(), "ifb-40aa788c");
+        assert_ne!(ifb("vif12345.6789"), ifb("vif12345.6788"));
+        assert_eq!(
+            Device::new(ifb("vif12345.6789").as_str()),
+            Ok(ifb("vif12345.6789"))
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ pub mod compile;
 pub mod device;
 pub mod flow;
 pub mod frame_text;
+pub mod edges;
+pub mod explain;
 pub mod hook;
 pub mod ir;
 pub mod lower;
