@@ -89,12 +89,7 @@ pub enum CompileError {
 pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
     let policy = request.policy;
     let limit = gate_limit(policy)?;
-    let program = lower(policy)?;
-    let target = target(request);
-    let rules = match request.backend {
-        Kind::Nft => backend::nft::emit(&program, policy, &target)?,
-        Kind::U32 => backend::u32::emit(&program, policy, &target)?,
-    };
+    let rules = make_rules(request)?;
     let proof = in_space(|space| {
         let broken = verify_expectations(space, policy)?;
         if !broken.is_empty() {
@@ -104,7 +99,7 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
         verify_equivalent(space, policy, &outcome, &request.ifb)?.map_err(CompileError::Differs)
     })?;
     let script = script::deploy(script::Parts {
-        target: &target,
+        target: &target(request),
         backend: request.backend,
         rules: &rules,
         hash: &hash(request.text),
@@ -114,6 +109,20 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
         rules,
         script,
         proof,
+    })
+}
+
+/// The rules alone, without proof: for whoever judges them by other means.
+///
+/// # Errors
+///
+/// [`CompileError`] if the policy can't be lowered or the back end refuses it.
+pub fn make_rules(request: &Request<'_>) -> Result<String, CompileError> {
+    let program = lower(request.policy)?;
+    let target = target(request);
+    Ok(match request.backend {
+        Kind::Nft => backend::nft::emit(&program, request.policy, &target)?,
+        Kind::U32 => backend::u32::emit(&program, request.policy, &target)?,
     })
 }
 

@@ -95,7 +95,7 @@ impl<'a> Edges<'a> {
         let body = self.body(aim, ordinary, &mut values);
         let fragment = aim
             .fragment
-            .unwrap_or(!ordinary && self.random.chance(1, 4));
+            .unwrap_or_else(|| !ordinary && self.random.chance(1, 4));
         if !fragment && !aim.fields.contains_key(&Field::FragmentBits) {
             values.insert(Field::FragmentBits, 0);
         } else if fragment && values.get(&Field::FragmentBits) == Some(&0) {
@@ -178,7 +178,7 @@ impl<'a> Edges<'a> {
         };
         let family = aim
             .family
-            .or(announced.filter(|_| asked))
+            .or_else(|| announced.filter(|_| asked))
             .unwrap_or_else(|| match only {
                 Some(transport) if !transport.runs_over(drawn) => {
                     if drawn == Family::V4 {

@@ -2,15 +2,20 @@
 
 pub mod backend;
 pub mod capture;
+pub mod cli;
+mod command;
 pub mod compile;
 pub mod device;
+pub mod edges;
+mod exit;
+pub mod explain;
 pub mod flow;
 pub mod frame_text;
-pub mod edges;
-pub mod explain;
 pub mod hook;
 pub mod ir;
 pub mod lower;
 pub mod readback;
+mod render;
 pub mod script;
+pub mod trial;
 pub mod verify;

@@ -1,3 +1,5 @@
 //! The `epochgate` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    compiler::cli::main()
+}

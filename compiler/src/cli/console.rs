@@ -1,0 +1,111 @@
+//! Where a verb speaks: results to standard output, findings and progress to standard error.
+
+use std::io::{self, IsTerminal, StderrLock, StdoutLock, Write};
+use std::time::{Duration, Instant};
+
+use policy_lang::source::SourceFile;
+
+use super::{ColourChoice, ErrorFormat, Global};
+use crate::exit::Failure;
+use crate::render::{self, Report};
+
+/// Both standard handles, locked, and how they are to be written.
+#[derive(Debug)]
+pub(crate) struct Console {
+    out: io::BufWriter<StdoutLock<'static>>,
+    err: StderrLock<'static>,
+    format: ErrorFormat,
+    colour: bool,
+    progress: bool,
+}
+
+impl Console {
+    /// Locks the handles.
+    pub(crate) fn new(global: &Global) -> Self {
+        let (out, err) = (io::stdout().lock(), io::stderr().lock());
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            format: global.error_format,
+            colour: match global.colour {
+                ColourChoice::Always => true,
+                ColourChoice::Never => false,
+                ColourChoice::Auto => err.is_terminal() && !no_colour,
+            },
+            progress: err.is_terminal() && global.error_format == ErrorFormat::Human,
+            out: io::BufWriter::new(out),
+            err,
+        }
+    }
+
+    /// Writes a line of results; what could command a terminal is made visible.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.raw(&(render::visible(text) + "\n"))
+    }
+
+    /// Writes results as they are, for files that are printed instead of written.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// Reports a finding.
+    pub(crate) fn report(
+        &mut self,
+        source: Option<&SourceFile>,
+        report: &Report,
+    ) -> Result<(), Failure> {
+        let text = match self.format {
+            ErrorFormat::Human => render::terminal(source, report, self.colour) + "\n",
+            ErrorFormat::Json => render::json(source, report) + "\n",
+        };
+        // What was printed before stays before it, where both go to the same place.
+        self.out.flush()?;
+        Ok(self.err.write_all(text.as_bytes())?)
+    }
+
+    /// Writes out what is still in a buffer: its failure must not go unnoticed.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        self.out.flush()?;
+        Ok(self.err.flush()?)
+    }
+
+    /// A line that shows how far long work has come.
+    pub(crate) fn progress(&mut self, what: &'static str) -> Progress<'_> {
+        Progress {
+            console: self,
+            what,
+            due: Instant::now() + PATIENCE,
+            shown: false,
+        }
+    }
+}
+
+/// How long work may take before it is worth a line, and the time between two lines.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Progress of long work, on a terminal only; the line goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    console: &'a mut Console,
+    what: &'static str,
+    due: Instant,
+    shown: bool,
+}
+
+impl Progress<'_> {
+    /// Says that `done` of `all` are done. That it can't be said is no reason to stop the work.
+    pub(crate) fn update(&mut self, done: u64, all: u64) {
+        if self.console.progress && Instant::now() >= self.due {
+            self.due = Instant::now() + PATIENCE / 4;
+            self.shown = true;
+            let _ = write!(self.console.err, "\r{}: {done} of {all}", self.what);
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = self.console.err.write_all(b"\r\x1b[K");
+        }
+    }
+}

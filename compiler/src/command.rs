@@ -1,0 +1,23 @@
+//! The verbs of the command line, one file each: the arguments, and a function that does it.
+
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod explain;
+mod finding;
+pub(crate) mod fmt;
+pub(crate) mod test;
+pub(crate) mod trace;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::backend::Kind;
+
+/// Reads the name of a back end.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| {
+        Kind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or("no such back end")
+    })
+}

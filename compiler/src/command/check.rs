@@ -1,0 +1,91 @@
+//! `epochgate check`: is this a policy, and are its expectations true?
+
+use std::path::PathBuf;
+
+use policy_lang::Policy;
+use policy_lang::policy::Verdict;
+use policy_lang::source::SourceFile;
+
+use super::finding;
+use crate::cli::{Console, PolicyFile};
+use crate::exit::{self, Exit, Failure};
+use crate::verify::{in_space, verify_expectations};
+
+/// Check policies and prove their expectations.
+///
+/// Every `expect` statement is proved for all frames that it describes. One that is not true is
+/// shown with a frame as the proof.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct Args {
+    /// Policies to check; `-` is standard input.
+    #[arg(required = true, value_name = "POLICY")]
+    policies: Vec<PathBuf>,
+    /// Let warnings fail the check as errors do.
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+/// Checks each policy and prints one line about it.
+pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
+    let mut exit = Exit::Fine;
+    for path in &args.policies {
+        let file = PolicyFile::open(path, console)?;
+        let broken = match &file.policy {
+            Some(policy) => prove(policy, &file.source, console)?,
+            None => 0,
+        };
+        let denied = args.deny_warnings && file.warnings > 0;
+        if file.errors + broken > 0 || denied {
+            exit = Exit::Findings;
+        }
+        let summary = match &file.policy {
+            Some(policy) if broken == 0 => describe(policy),
+            _ => count(file.errors + broken, "error"),
+        };
+        let warnings = match file.warnings {
+            0 => String::new(),
+            some => format!(", {}", count(some, "warning")),
+        };
+        console.line(&format!("{}: {summary}{warnings}", file.source.name()))?;
+    }
+    Ok(exit)
+}
+
+/// Proves the expectations and reports those that are not true; how many that are.
+fn prove(policy: &Policy, source: &SourceFile, console: &mut Console) -> Result<usize, Failure> {
+    match in_space(|space| verify_expectations(space, policy)) {
+        Ok(broken) => {
+            for broken in &broken {
+                console.report(Some(source), &finding::broken(policy, source, broken))?;
+            }
+            Ok(broken.len())
+        }
+        Err(full) => {
+            console.report(Some(source), &finding::too_complicated(&full))?;
+            Ok(1)
+        }
+    }
+}
+
+/// A policy in one line.
+fn describe(policy: &Policy) -> String {
+    let default = match (policy.default, policy.default_span) {
+        (verdict, Some(_)) => verdict.keyword(),
+        (Verdict::Buffer, None) => "buffer (not stated)",
+        (Verdict::Bypass, None) => "bypass (not stated)",
+    };
+    let expectations = match policy.expectations.len() {
+        0 => String::from("no expectations"),
+        some => count(some, "expectation") + " proved",
+    };
+    format!(
+        "{}, default {default}, {expectations}",
+        count(policy.rules.len(), "rule")
+    )
+}
+
+/// `1 rule`, `2 rules`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,179 @@
+//! `epochgate explain`: the verdict on a frame, what decided it, and what nearly did.
+
+use std::path::PathBuf;
+
+use policy_lang::Policy;
+use policy_lang::source::SourceFile;
+
+use super::finding::{decided_by, quote};
+use crate::capture::Capture;
+use crate::cli::{Console, PolicyFile, bytes, is_standard, name};
+use crate::exit::{self, Exit, Failure};
+use crate::explain::explain;
+use crate::frame_text;
+use crate::render::{Report, visible};
+
+/// Say what a policy does with a frame, and why.
+///
+/// A frame is described in words, such as `udp 10.0.0.2:17000 > 192.0.2.9:40000 len 172`, or given
+/// as hexadecimal bytes from the destination address on. Quote it, or the shell takes `>` for
+/// itself. Several quoted frames may follow each other.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct Args {
+    /// The policy; `-` is standard input.
+    policy: PathBuf,
+    /// Frames as words or hexadecimal bytes; the words of a single one need no quotes but for `>`.
+    #[arg(
+        value_name = "FRAME",
+        required_unless_present = "pcap",
+        conflicts_with = "pcap"
+    )]
+    frames: Vec<String>,
+    /// Explain the frames of this pcap or pcapng file; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Only the frame with this number, counted from 1.
+    #[arg(long, value_name = "N", requires = "pcap", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..))]
+    frame: Option<u64>,
+}
+
+/// Explains each frame.
+pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
+    if let Some(pcap) = &args.pcap
+        && is_standard(pcap)
+        && is_standard(&args.policy)
+    {
+        return Err(Failure::usage(
+            "only one of policy and capture can come from standard input",
+        ));
+    }
+    let file = PolicyFile::open(&args.policy, console)?;
+    let Some(policy) = &file.policy else {
+        return Ok(Exit::Findings);
+    };
+    match &args.pcap {
+        Some(pcap) => {
+            let content = bytes(pcap)?;
+            captured(args, &content, &name(pcap), policy, &file.source, console)
+        }
+        None => {
+            let frames = frames(&args.frames)?;
+            for (at, frame) in frames.iter().enumerate() {
+                let gap = if at > 0 { "\n" } else { "" };
+                console.raw(&format!("{gap}{}", story(policy, &file.source, frame)))?;
+            }
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+/// The frames that the arguments describe: one each, or all of them together a single one.
+fn frames(arguments: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
+    let each: Result<Vec<_>, _> = arguments
+        .iter()
+        .map(|text| frame_text::parse(text))
+        .collect();
+    let error = match each {
+        Ok(frames) => return Ok(frames),
+        Err(error) => error,
+    };
+    let single_words = arguments.len() > 1 && !arguments.iter().any(|text| text.contains(' '));
+    let result = if single_words {
+        frame_text::parse(&arguments.join(" ")).map(|frame| vec![frame])
+    } else {
+        Err(error)
+    };
+    result.map_err(|error| Failure::Usage {
+        message: error.message,
+        help: Some(error.help),
+    })
+}
+
+/// Explains the frames of a capture.
+fn captured(
+    args: &Args,
+    content: &[u8],
+    name: &str,
+    policy: &Policy,
+    source: &SourceFile,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let damaged = |error| Report::error(format!("`{name}`: {error}"));
+    let mut capture = match Capture::open(content) {
+        Ok(capture) => capture,
+        Err(error) => {
+            console.report(None, &damaged(error))?;
+            return Ok(Exit::Findings);
+        }
+    };
+    let mut exit = Exit::Fine;
+    let mut shown = 0_u64;
+    for record in capture.by_ref() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                console.report(None, &damaged(error))?;
+                exit = Exit::Findings;
+                break;
+            }
+        };
+        if args.frame.is_some_and(|wanted| wanted != record.number) {
+            continue;
+        }
+        let gap = if shown > 0 { "\n" } else { "" };
+        shown += 1;
+        let cut = if record.is_cut() {
+            format!(
+                " (cut to {} of {} bytes)",
+                record.frame.len(),
+                record.original_len
+            )
+        } else {
+            String::new()
+        };
+        let story = story(policy, source, &record.frame);
+        console.raw(&format!("{gap}frame {}{cut}\n{story}", record.number))?;
+        if args.frame.is_some() {
+            return Ok(Exit::Fine);
+        }
+    }
+    for (link_type, packets) in capture.left_out() {
+        let message = format!("`{name}`: {packets} packets of link type {link_type} left out");
+        console.report(None, &Report::warning(message))?;
+    }
+    if let Some(wanted) = args.frame
+        && exit == Exit::Fine
+    {
+        return Err(Failure::usage(format!(
+            "`{name}` has no Ethernet frame with number {wanted}"
+        )));
+    }
+    Ok(exit)
+}
+
+/// What happens to a frame, on a few lines.
+fn story(policy: &Policy, source: &SourceFile, frame: &[u8]) -> String {
+    let explanation = explain(policy, frame);
+    let decision = explanation.decision;
+    let mut lines = vec![
+        frame_text::describe(frame),
+        format!("  verdict  {}", decision.verdict.keyword()),
+        format!("  because  {}", decided_by(policy, source, decision)),
+    ];
+    if let Some(near) = explanation.near
+        && let Some(rule) = policy.rules.get(near.rule)
+    {
+        lines.push(format!(
+            "  nearly   rule {}, {}",
+            near.rule + 1,
+            quote(source, rule.span)
+        ));
+        lines.extend(
+            near.failed
+                .into_iter()
+                .map(|term| format!("           {}", term.why)),
+        );
+    }
+    lines.iter().map(|line| visible(line) + "\n").collect()
+}
