@@ -10,8 +10,10 @@ use compiler::lower::lower;
 use compiler::readback::nft as readback;
 use compiler::verify::verify_equivalent;
 use libtest_mimic::{Failed, Trial};
-use policy_lang::field::Family;
-use policy_lang::policy::{Policy, Verdict};
+use policy_lang::field::{Family, Field};
+use policy_lang::policy::{Condition, Gate, Policy, Rule, Test, Verdict};
+use policy_lang::source::Span;
+use policy_lang::values::ValueSet;
 use policy_lang::{Space, classify};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
@@ -84,6 +86,54 @@ fn expressible(
     }
 }
 
+/// Conditions that nft 1.0.6 once loaded as something else than was written.
+fn once_wrong() -> Vec<Policy> {
+    let test = |test| Condition::Test {
+        test,
+        span: Span::default(),
+    };
+    let one = |field, value| test(Test::Field(field, ValueSet::single(value)));
+    let conditions = [
+        // `sport != 5060 dport != 16384` became one test of both.
+        Condition::Not(Box::new(Condition::Any(vec![
+            one(Field::Sport, 5060),
+            one(Field::Dport, 16384),
+        ]))),
+        // Behind `ether saddr`, `ip saddr` tested the outer ethertype.
+        Condition::All(vec![one(Field::SrcMac, 1), one(Field::Src4, 2)]),
+    ];
+    let policies = conditions.map(|condition| Policy {
+        rules: vec![Rule {
+            verdict: Verdict::Bypass,
+            condition,
+            because: None,
+            span: Span::default(),
+        }],
+        default: Verdict::Buffer,
+        default_span: None,
+        expectations: Vec::new(),
+        gate: Gate::default(),
+    });
+    policies.into()
+}
+
+/// The policies of a test with their rules: those known to be hard, then random ones.
+fn chosen(
+    random: usize,
+    policies: &impl Strategy<Value = Policy>,
+    runner: &mut TestRunner,
+) -> Result<Vec<(Policy, String)>, Failed> {
+    let mut chosen = Vec::new();
+    for policy in once_wrong() {
+        let rules = nft::emit(&lower(&policy)?, &policy, &target())?;
+        chosen.push((policy, rules));
+    }
+    for _ in 0..count(random) {
+        chosen.push(expressible(policies, runner)?);
+    }
+    Ok(chosen)
+}
+
 /// Every ruleset loads, and what nft then lists, as text and as JSON, still means the policy.
 fn every_ruleset_lists() -> Result<(), Failed> {
     let lab = Lab::new()?;
@@ -92,8 +142,7 @@ fn every_ruleset_lists() -> Result<(), Failed> {
     let file = directory.path().join("rules.nft");
     let mut runner = runner();
     let policies = policy(Terms::All, 12);
-    for _ in 0..count(40) {
-        let (policy, rules) = expressible(&policies, &mut runner)?;
+    for (policy, rules) in chosen(40, &policies, &mut runner)? {
         fs::write(&file, &rules)?;
         lab.shell(&format!("nft -f {}", file.display()))
             .map_err(|error| format!("{error}\n{rules}"))?;
@@ -119,7 +168,7 @@ fn stdout(lab: &Lab, command: &str) -> Result<String, Failed> {
     Ok(String::from_utf8(lab.shell(command)?.stdout)?)
 }
 
-/// Frames that a rule decides: one of each kind, and each of them with single bits flipped, which
+/// Frames that a rule or the default decides: one of each kind, and each of them with single bits flipped, which
 /// puts it across one border or another of the rules.
 fn frames_at_the_rules(policy: &Policy, runner: &mut TestRunner) -> Result<Vec<Vec<u8>>, Failed> {
     let space = Space::new(1 << 20)?;
@@ -127,8 +176,9 @@ fn frames_at_the_rules(policy: &Policy, runner: &mut TestRunner) -> Result<Vec<V
     let headers = [space.ip(Family::V4)?, space.ip(Family::V6)?, space.all()];
     let mut earlier = space.none();
     let mut frames = Vec::new();
-    for rule in &policy.rules {
-        let matched = space.condition(&rule.condition)?;
+    let conditions = policy.rules.iter().map(|rule| &rule.condition);
+    for condition in conditions.chain([&Condition::Always]) {
+        let matched = space.condition(condition)?;
         let decided = space.minus(&matched, &earlier)?;
         earlier = space.union(&earlier, &matched)?;
         for (kind, header) in kinds
@@ -165,9 +215,7 @@ fn random_policies() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
     let (mut sent, mut wrong) = (0, Vec::new());
-    let wanted = count(POLICIES);
-    for _ in 0..wanted {
-        let (policy, rules) = expressible(&policies, &mut runner)?;
+    for (policy, rules) in chosen(POLICIES, &policies, &mut runner)? {
         let mut frames = frames.new_tree(&mut runner)?.current();
         frames.extend(frames_at_the_rules(&policy, &mut runner)?);
         fs::write(&file, &rules)?;
@@ -187,7 +235,7 @@ fn random_policies() -> Result<(), Failed> {
             }
         }
     }
-    eprintln!("{wanted} policies, {sent} frames");
+    eprintln!("{sent} frames");
     match wrong.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} frames went wrong, the first: {first}", wrong.len()).into()),

@@ -152,6 +152,15 @@ impl Key {
         range.low == range.high && (self.mask.is_some() || self.low_bits == 0)
     }
 
+    /// Whether `!=` may be used with this range.
+    ///
+    /// nft 1.0.6 joins tests of neighbouring bytes into one test of all of them. It does so for `!=`
+    /// too, where that is wrong: `sport != 5 dport != 6` loads as one test that holds if either
+    /// differs (seen in its own listing). Ranges and masks are not joined.
+    pub(super) fn excludes(&self, range: Range) -> bool {
+        self.mask.is_some() || !self.is_point(range)
+    }
+
     fn value(&self, value: u128) -> String {
         match self.spelling {
             Spelling::Decimal => value.to_string(),

@@ -217,8 +217,11 @@ impl Writer<'_> {
         if let [only] = spelled(&values).as_slice() {
             return Ok(format!("{} {only}", key.compared()));
         }
-        if let [only] = spelled(&values.complement(field.width())).as_slice() {
-            return Ok(format!("{} {only}", key.excluded()));
+        let others = values.complement(field.width());
+        if let ([only], [spelled]) = (others.ranges(), spelled(&others).as_slice())
+            && key.excludes(*only)
+        {
+            return Ok(format!("{} {spelled}", key.excluded()));
         }
         let ranges = spelled(&values);
         if ranges.len() <= FEW_RANGES || !concatenates(field) {
