@@ -173,3 +173,26 @@ bypass proto { esp, udp, 50 } flags syn+ack dscp ef because \"a \\\"quoted\\\" \
 ";
     assert_eq!(print(&read(text)), text);
 }
+
+#[test]
+fn long_statements_are_opened_up_at_the_last_bracket() {
+    let prefixes = (0..8)
+        .map(|at| format!("10.{at}.0.0/16"))
+        .collect::<Vec<_>>();
+    let flat = prefixes.join(", ");
+    let lines = prefixes.join(",\n    ");
+    let short = format!("bypass udp dst {{ {} }};\n", prefixes[..4].join(", "));
+    assert_eq!(print(&read(&short)), short);
+    let long = format!("bypass udp dport 16384-32767 dst {{{flat}}} because \"media\";");
+    let opened =
+        format!("bypass udp dport 16384-32767 dst {{\n    {lines}\n}} because \"media\";\n");
+    assert_eq!(print(&read(&long)), opened);
+    // With no room for the head of the bracket, every factor gets its own line.
+    let ports = "dport { 1000-1999, 3000-3999, 5000-5999, 7000-7999, 9000-9999 }";
+    let wide = format!("bypass udp {ports} src 10.255.255.255 dst {{{flat}}};");
+    let each = lines.replace('\n', "\n    ");
+    let stacked = format!(
+        "bypass\n    udp\n    {ports}\n    src 10.255.255.255\n    dst {{\n        {each}\n    }};\n"
+    );
+    assert_eq!(print(&read(&wide)), stacked);
+}

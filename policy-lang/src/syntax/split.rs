@@ -342,7 +342,7 @@ impl<'a> Splitter<'a> {
         for span in behind {
             let between = self.source.slice(Span::new(self.last_end, span.start));
             let text = comment_text(self.source, span);
-            if chunk.after.is_none() && self.waiting.is_empty() && !between.contains('\n') {
+            if chunk.after.is_none() && !between.contains('\n') {
                 chunk.after = Some(text);
             } else {
                 let gap = self.gap(span);
