@@ -23,6 +23,11 @@ pub(crate) struct Artefact<'a> {
     pub(crate) executable: bool,
 }
 
+/// Makes a directory and those above it, unless they are there.
+pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(at(path))
+}
+
 /// Writes all of the files, or none.
 pub(crate) fn write_all(artefacts: &[Artefact<'_>]) -> Result<(), Failure> {
     let mut staged = Vec::with_capacity(artefacts.len());

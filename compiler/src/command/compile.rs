@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{finding, kind};
 use crate::backend::Kind;
-use crate::cli::{Artefact, Console, PolicyFile, is_standard, write_all};
+use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
 use crate::compile::{Compiled, Request, compile};
 use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// What to write [default: both into a directory, the rules to standard output].
     #[arg(long, value_enum)]
     emit: Option<Emit>,
-    /// An existing directory for the files; `-` is standard output.
+    /// A directory for the files, made if it is not there; `-` is standard output.
     #[arg(short, long, value_name = "DIR", default_value = "-")]
     output: PathBuf,
 }
@@ -111,6 +111,7 @@ fn write(args: &Args, compiled: &Compiled, console: &mut Console) -> Result<Exit
         Some(Emit::Rules) => vec![rules],
         Some(Emit::Script) => vec![script],
     };
+    make_directory(&args.output)?;
     write_all(&artefacts)?;
     for artefact in &artefacts {
         console.line(&format!("{}", artefact.path.display()))?;

@@ -10,4 +10,5 @@ mod findings;
 mod frames;
 mod hostile;
 mod program;
+mod readme;
 mod verbs;
