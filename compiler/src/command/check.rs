@@ -1,13 +1,14 @@
-//! `epochgate check`: is this a policy, and are its expectations true?
+//! `epochgate check`: is this a policy, are its expectations true, and does every rule decide?
 
 use std::path::PathBuf;
 
 use policy_lang::Policy;
+use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::policy::Verdict;
 use policy_lang::source::SourceFile;
 
 use super::finding;
-use crate::cli::{Console, PolicyFile};
+use crate::cli::{Console, PolicyFile, report_all};
 use crate::exit::{self, Exit, Failure};
 use crate::verify::{in_space, verify_expectations};
 
@@ -35,7 +36,12 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             Some(policy) => prove(policy, &file.source, console)?,
             None => 0,
         };
-        let denied = args.deny_warnings && file.warnings > 0;
+        let idle = match &file.policy {
+            Some(policy) => warn_of_idle_rules(policy, &file.source, console)?,
+            None => 0,
+        };
+        let warnings = file.warnings + idle;
+        let denied = args.deny_warnings && warnings > 0;
         if file.errors + broken > 0 || denied {
             exit = Exit::Findings;
         }
@@ -43,7 +49,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             Some(policy) if broken == 0 => describe(policy),
             _ => count(file.errors + broken, "error"),
         };
-        let warnings = match file.warnings {
+        let warnings = match warnings {
             0 => String::new(),
             some => format!(", {}", count(some, "warning")),
         };
@@ -66,6 +72,18 @@ fn prove(policy: &Policy, source: &SourceFile, console: &mut Console) -> Result<
             Ok(1)
         }
     }
+}
+
+/// Warns of rules that never decide; how many there are. Where the sets of the rules outgrow all
+/// spaces nothing is said: the policy is right without it, and `compile` tells of its size.
+fn warn_of_idle_rules(
+    policy: &Policy,
+    source: &SourceFile,
+    console: &mut Console,
+) -> Result<usize, Failure> {
+    let found = in_space(|space| unreachable_rules(policy, space)).unwrap_or_default();
+    report_all(source, &found, console)?;
+    Ok(found.len())
 }
 
 /// A policy in one line.
