@@ -6,6 +6,7 @@ mod examples;
 mod lab;
 mod nft;
 mod nft_readback;
+mod script;
 mod u32;
 mod u32_readback;
 
@@ -90,5 +91,6 @@ fn main() -> ExitCode {
     trials.extend(u32::trials(&here));
     trials.extend(u32_readback::trials(&here));
     trials.extend(examples::trials(&here));
+    trials.extend(script::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

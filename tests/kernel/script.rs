@@ -1,0 +1,397 @@
+//! The deploy script on the running kernel: what it leaves behind, and what it never lets out.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use compiler::backend::Kind;
+use libtest_mimic::{Failed, Trial};
+use policy_lang::{Policy, Verdict, classify};
+use tempfile::TempDir;
+use tests::examples::{self, Example};
+use tests::netlab::{Lab, Observed, VIF};
+
+use crate::Here;
+
+const IFB: &str = "ifb-vif0";
+
+pub(crate) fn trials(here: &Here) -> Vec<Trial> {
+    let mut trials = vec![
+        here.trial(
+            "script::refuses_to_stack_on_foreign_rules",
+            refuses_foreign_rules,
+        ),
+        here.trial("script::refuses_an_ifb_in_use", refuses_an_ifb_in_use),
+        here.trial(
+            "script::hostile_arguments_do_nothing",
+            hostile_arguments_do_nothing,
+        ),
+        here.trial(
+            "script::recovers_when_the_vif_comes_back",
+            recovers_when_the_vif_comes_back,
+        ),
+    ];
+    for backend in Kind::ALL {
+        let mut add = |name: &str, run: fn(Kind) -> Result<(), Failed>| {
+            trials.push(here.trial_of(&format!("script::{name}_{backend}"), move || run(backend)));
+        };
+        add("twice_is_as_good_as_once", twice_is_as_good_as_once);
+        add("removes_all_that_it_made", removes_all_that_it_made);
+        add(
+            "any_failing_step_of_apply_is_undone",
+            any_failing_step_of_apply_is_undone,
+        );
+        add(
+            "killed_at_any_step_of_apply_recovers",
+            killed_at_any_step_of_apply_recovers,
+        );
+        add(
+            "any_failing_step_of_swap_leaks_nothing",
+            any_failing_step_of_swap_leaks_nothing,
+        );
+        add(
+            "killed_at_any_step_leaks_nothing",
+            killed_at_any_step_leaks_nothing,
+        );
+    }
+    trials
+}
+
+/// A laboratory with the scripts of examples in it.
+struct Desk {
+    lab: Lab,
+    files: TempDir,
+}
+
+impl Desk {
+    fn new() -> Result<Self, Failed> {
+        Ok(Self {
+            lab: Lab::new()?,
+            files: TempDir::new()?,
+        })
+    }
+
+    /// Puts the script of an example on the desk.
+    fn put(&self, example: &Example, backend: Kind) -> Result<String, Failed> {
+        let path = self
+            .files
+            .path()
+            .join(format!("{}-{backend}.sh", example.name));
+        fs::write(&path, example.compile(backend, VIF, IFB)?.script)?;
+        Ok(path.display().to_string())
+    }
+
+    fn sh(&self, text: &str) -> Result<Output, Failed> {
+        Ok(self.lab.command("sh").args(["-c", text]).output()?)
+    }
+
+    fn succeed(&self, text: &str) -> Result<String, Failed> {
+        let output = self.sh(text)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!(
+            "`{text}` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into())
+    }
+
+    fn fail(&self, text: &str, because: &str) -> Result<(), Failed> {
+        let output = self.sh(text)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() || !said.contains(because) {
+            return Err(format!("`{text}` should fail with `{because}`, said: {said}").into());
+        }
+        Ok(())
+    }
+
+    /// Everything that a script could change, without counters.
+    fn state(&self) -> Result<String, Failed> {
+        self.succeed(
+            "ip -o link show | sed 's/@.*//; s/<.*>.*alias/alias/; s/<.*//'; tc qdisc show; \
+             tc filter show dev vif0 ingress; nft -a list ruleset",
+        )
+    }
+
+    /// Every frame that `policy` holds, held or lost; the others anything.
+    fn leaks_nothing(&self, policies: &[&Policy]) -> Result<(), Failed> {
+        let there = self
+            .sh(&format!("ip link show dev {IFB}"))?
+            .status
+            .success();
+        let frames = probes();
+        let run = self.lab.run(there.then_some(IFB), &frames)?;
+        for (frame, seen) in frames.iter().zip(&run.observations) {
+            let held = policies
+                .iter()
+                .all(|p| classify(p, frame).verdict == Verdict::Buffer);
+            if held && seen.observed == Observed::Bypassed {
+                return Err(format!("leaked {frame:02x?}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A few frames of each class that the examples tell apart.
+fn probes() -> Vec<Vec<u8>> {
+    let words = [
+        "tcp 10.0.0.2:80 > 192.0.2.9:40000",
+        "tcp [2001:db8::2]:80 > [2001:db8::9]:40000",
+        "udp 10.0.0.2:5060 > 192.0.2.9:5060 len 40",
+        "udp 10.0.0.2:20000 > 192.0.2.9:30000 rtp pt 8",
+        "udp [2001:db8::2]:20000 > [2001:db8::9]:30000 rtp pt 8",
+        "udp 10.0.0.2:53 > 192.0.2.9:53 len 40",
+        "icmp 10.0.0.2 > 192.0.2.9 type 8 code 0",
+        "arp",
+        "tcp 10.0.0.2:80 > 192.0.2.9:40000 vlan 5",
+    ];
+    words
+        .iter()
+        .map(|text| compiler::frame_text::parse(text).expect("a frame"))
+        .collect()
+}
+
+fn example(name: &str) -> Example {
+    examples::all()
+        .into_iter()
+        .find(|e| e.name == name)
+        .expect("an example of that name")
+}
+
+fn twice_is_as_good_as_once(backend: Kind) -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let script = desk.put(&example("voip.gate"), backend)?;
+    desk.fail(&format!("sh {script} status"), "")
+        .or_else(|_| desk.fail("false", ""))?;
+    desk.succeed(&format!("sh {script} apply"))?;
+    desk.succeed(&format!("sh {script} status"))?;
+    let once = desk.state()?;
+    let said = desk.succeed(&format!("sh {script} apply"))?;
+    assert!(said.contains("already in place"), "{said}");
+    assert_eq!(once, desk.state()?);
+    Ok(())
+}
+
+fn removes_all_that_it_made(backend: Kind) -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let script = desk.put(&example("webrtc.gate"), backend)?;
+    let before = desk.state()?;
+    desk.succeed(&format!("sh {script} apply && sh {script} remove"))?;
+    assert_eq!(before, desk.state()?);
+    let said = desk.succeed(&format!("sh {script} remove"))?;
+    assert!(said.contains("nothing to remove"), "{said}");
+    Ok(())
+}
+
+fn refuses_foreign_rules() -> Result<(), Failed> {
+    let foreign = [
+        ("tc qdisc add dev vif0 clsact", "not ours"),
+        ("tc qdisc add dev vif0 ingress", "not ours"),
+        (
+            "nft 'add table netdev other; add chain netdev other c \
+             { type filter hook ingress device vif0 priority 0; }'",
+            "other already has rules",
+        ),
+    ];
+    for (command, because) in foreign {
+        for backend in Kind::ALL {
+            let desk = Desk::new()?;
+            let script = desk.put(&example("voip.gate"), backend)?;
+            desk.succeed(command)?;
+            let before = desk.state()?;
+            desk.fail(&format!("sh {script} apply"), because)?;
+            assert_eq!(before, desk.state()?);
+        }
+    }
+    Ok(())
+}
+
+fn refuses_an_ifb_in_use() -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let script = desk.put(&example("voip.gate"), Kind::Nft)?;
+    desk.succeed(&format!(
+        "ip link add {IFB} type ifb && ip link set {IFB} up"
+    ))?;
+    desk.fail(&format!("sh {script} apply"), "used by somebody else")?;
+    desk.succeed(&format!(
+        "ip link del {IFB} && ip link add {IFB} type bridge"
+    ))?;
+    desk.fail(&format!("sh {script} apply"), "is no IFB")?;
+    // Idle and ours for the taking: what a script that was killed early leaves behind.
+    desk.succeed(&format!("ip link del {IFB} && ip link add {IFB} type ifb"))?;
+    desk.succeed(&format!("sh {script} apply && sh {script} status"))?;
+    Ok(())
+}
+
+fn hostile_arguments_do_nothing() -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let script = desk.put(&example("voip.gate"), Kind::Nft)?;
+    desk.succeed(&format!("sh {script} apply"))?;
+    let before = desk.state()?;
+    let canary = desk.files.path().join("canary");
+    let canary = canary.display();
+    for argument in [
+        format!("'; touch {canary}'"),
+        format!("'$(touch {canary})'"),
+        format!("'`touch {canary}`'"),
+        "-rf".to_owned(),
+        "''".to_owned(),
+        "'a b'".to_owned(),
+        "/dev/null".to_owned(),
+    ] {
+        let output = desk.sh(&format!("sh {script} swap {argument}"))?;
+        assert!(!output.status.success(), "{argument}");
+    }
+    for words in ["", "apply now", "swap", "nonsense", "'apply;'"] {
+        assert_eq!(
+            desk.sh(&format!("sh {script} {words}"))?.status.code(),
+            Some(2),
+            "{words}"
+        );
+    }
+    assert!(!Path::new(&canary.to_string()).exists());
+    assert_eq!(before, desk.state()?);
+    Ok(())
+}
+
+/// When a VM restarts, its vif is new: what was on the old one is gone with it.
+fn recovers_when_the_vif_comes_back() -> Result<(), Failed> {
+    for backend in Kind::ALL {
+        let desk = Desk::new()?;
+        let voip = example("voip.gate");
+        let script = desk.put(&voip, backend)?;
+        desk.succeed(&format!("sh {script} apply"))?;
+        desk.succeed(
+            "ip link del vif0; ip link add eth1 type veth peer name vif0; \
+             ip link set vif0 master br0; ip link set eth1 up; ip link set vif0 up",
+        )?;
+        // An nftables chain may have come back by itself, as it does on 6.18.
+        if desk.sh(&format!("sh {script} status"))?.status.success() {
+            desk.leaks_nothing(&[&voip.policy])?;
+        }
+        desk.succeed(&format!("sh {script} apply && sh {script} status"))?;
+        desk.leaks_nothing(&[&voip.policy])?;
+    }
+    Ok(())
+}
+
+/// A directory whose `ip`, `tc` and `nft` do `fault` at the call with this number.
+fn faulty_tools(desk: &Desk, call: usize, fault: &str) -> Result<String, Failed> {
+    let directory = desk.files.path().join("faulty");
+    fs::create_dir_all(&directory)?;
+    let counter = desk.files.path().join("calls");
+    fs::write(&counter, "")?;
+    let here = directory.display();
+    let counter = counter.display();
+    for tool in ["ip", "tc", "nft"] {
+        let text = format!(
+            "#!/bin/sh\necho >> {counter}\n[ $(wc -l < {counter}) != {call} ] || {fault}\n\
+             PATH=${{PATH#{here}:}}\nexec {tool} \"$@\"\n"
+        );
+        let path = directory.join(tool);
+        fs::write(&path, text)?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, mode)?;
+    }
+    Ok(format!("PATH={here}:$PATH; export PATH;"))
+}
+
+/// How many calls were made with the tools of [`faulty_tools`].
+fn calls(desk: &Desk) -> Result<usize, Failed> {
+    Ok(fs::read_to_string(desk.files.path().join("calls"))?
+        .lines()
+        .count())
+}
+
+/// A first `apply` that fails anywhere leaves everything as it was, or in place.
+fn any_failing_step_of_apply_is_undone(backend: Kind) -> Result<(), Failed> {
+    let voip = example("voip.gate");
+    for call in 1.. {
+        let desk = Desk::new()?;
+        let script = desk.put(&voip, backend)?;
+        let before = desk.state()?;
+        let tools = faulty_tools(&desk, call, "exit 1")?;
+        let output = desk.sh(&format!("{tools} sh {script} apply"))?;
+        if calls(&desk)? < call {
+            eprintln!(
+                "{backend}: {} steps of apply failed, one after the other",
+                call - 1
+            );
+            break;
+        }
+        if output.status.success() {
+            // A question may have gone unanswered; what counts is that all is there.
+            desk.succeed(&format!("sh {script} status"))?;
+            desk.leaks_nothing(&[&voip.policy])?;
+        } else {
+            assert_eq!(before, desk.state()?, "call {call} failed");
+        }
+    }
+    Ok(())
+}
+
+/// A first `apply` that is killed anywhere can be done again, or taken down.
+fn killed_at_any_step_of_apply_recovers(backend: Kind) -> Result<(), Failed> {
+    let voip = example("voip.gate");
+    for call in 1.. {
+        let desk = Desk::new()?;
+        let script = desk.put(&voip, backend)?;
+        let before = desk.state()?;
+        for recovery in ["apply", "remove"] {
+            let tools = faulty_tools(&desk, call, "kill -9 $PPID")?;
+            desk.sh(&format!("{tools} sh {script} apply"))?;
+            if calls(&desk)? < call {
+                eprintln!("{backend}: killed at {} steps of apply", call - 1);
+                return Ok(());
+            }
+            desk.succeed(&format!("sh {script} {recovery}"))
+                .map_err(|e| format!("call {call}: {}", e.message().unwrap_or_default()))?;
+            if recovery == "apply" {
+                desk.succeed(&format!("sh {script} status"))?;
+                desk.leaks_nothing(&[&voip.policy])?;
+                desk.succeed(&format!("sh {script} remove"))?;
+            }
+            assert_eq!(before, desk.state()?, "call {call}, then {recovery}");
+        }
+    }
+    Ok(())
+}
+
+/// A change that fails anywhere holds at least what both policies hold, and can be done again.
+fn any_failing_step_of_swap_leaks_nothing(backend: Kind) -> Result<(), Failed> {
+    disturbed_swaps(backend, "exit 1")
+}
+
+/// The same when the script is killed there and then, so that nothing can be undone.
+fn killed_at_any_step_leaks_nothing(backend: Kind) -> Result<(), Failed> {
+    disturbed_swaps(backend, "kill -9 $PPID")
+}
+
+fn disturbed_swaps(backend: Kind, fault: &str) -> Result<(), Failed> {
+    let (old, new) = (example("paper.gate"), example("voip.gate"));
+    for from in Kind::ALL {
+        let desk = Desk::new()?;
+        let (first, second) = (desk.put(&old, from)?, desk.put(&new, backend)?);
+        for call in 1.. {
+            desk.succeed(&format!("sh {first} apply"))?;
+            let tools = faulty_tools(&desk, call, fault)?;
+            desk.sh(&format!("{tools} sh {first} swap {second}"))?;
+            let done = calls(&desk)? < call;
+            desk.leaks_nothing(&[&old.policy, &new.policy])
+                .map_err(|e| format!("call {call}: {}", e.message().unwrap_or_default()))?;
+            desk.succeed(&format!("sh {second} apply && sh {second} status"))?;
+            if done {
+                desk.leaks_nothing(&[&new.policy])?;
+                eprintln!(
+                    "{from} to {backend}: {} steps disturbed with `{fault}`",
+                    call - 1
+                );
+                break;
+            }
+            desk.succeed(&format!("sh {second} remove"))?;
+        }
+    }
+    Ok(())
+}
