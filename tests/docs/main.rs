@@ -10,7 +10,9 @@ use compiler::device::Device;
 use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::diagnostic::Code;
 use policy_lang::source::SourceFile;
+use policy_lang::syntax::{parse, print};
 use policy_lang::{Policy, Space, check};
+use tests::examples;
 
 const REFERENCE: &str = "docs/language.md";
 const DOCUMENTS: [&str; 2] = [REFERENCE, "README.md"];
@@ -97,6 +99,20 @@ fn policies_in_the_documents_are_what_they_are_said_to_be() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn policies_in_the_documents_and_the_examples_are_in_the_canonical_form() {
+    let documents = policies().into_iter();
+    let fine = documents.filter(|(_, promise)| *promise == Promise::Fine);
+    let examples = examples::all().into_iter();
+    let texts = fine
+        .map(|(block, _)| (block.place, block.text))
+        .chain(examples.map(|example| (example.name, example.text)));
+    for (place, text) in texts {
+        let (tree, _) = parse(&SourceFile::new(&place, text.as_str()));
+        assert_eq!(print(&tree), text, "{place}");
+    }
 }
 
 #[test]
