@@ -146,10 +146,6 @@ pub(crate) fn hex(frame: &[u8]) -> String {
 /// `text` with everything made visible that could change how a terminal shows the rest: control
 /// characters, and those that turn the direction of writing.
 pub(crate) fn visible(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if hides(c) {
@@ -159,6 +155,12 @@ pub(crate) fn visible(text: &str) -> String {
         }
     }
     out
+}
+
+/// Whether a character could change how a terminal shows the rest.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 /// `policy.gate:3:1`, as editors understand it.

@@ -6,7 +6,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Patch, Rendere
 use policy_lang::diagnostic::{Label, Severity};
 use policy_lang::source::{SourceFile, Span};
 
-use super::{Report, hex, place, visible};
+use super::{Report, hex, hides, place, visible};
 use crate::frame_text::describe;
 
 /// Longest piece of a policy that is drawn. A place in a longer one is only named.
@@ -53,20 +53,20 @@ pub(crate) fn terminal(source: Option<&SourceFile>, report: &Report, colour: boo
         main = main.element(Level::HELP.message(visible(help)));
     }
     let mut groups = vec![main];
-    if let (Some(source), Some(fix)) = (source, &report.fix) {
-        let piece = Piece::around(source, fix.edits.iter().map(|(span, _)| *span));
-        if let Some(piece) = piece {
-            let patches = fix.edits.iter().map(|(span, text)| {
-                let lines: Vec<String> = text.split('\n').map(visible).collect();
-                Patch::new(piece.local(*span), lines.join("\n"))
-            });
-            let snippet = Snippet::source(piece.text)
-                .path(visible(source.name()))
-                .line_start(piece.line)
-                .patches(patches);
-            let title = Level::HELP.secondary_title(visible(&fix.message));
-            groups.push(Group::with_title(title).element(snippet));
-        }
+    let patched = source.zip(report.fix.as_ref()).and_then(|(source, fix)| {
+        Piece::around(source, fix.edits.iter().map(|(span, _)| *span)).map(|piece| (piece, fix))
+    });
+    if let Some((piece, fix)) = &patched {
+        let patches = fix.edits.iter().map(|(span, text)| {
+            let lines: Vec<String> = text.split('\n').map(visible).collect();
+            Patch::new(piece.local(*span), lines.join("\n"))
+        });
+        let snippet = Snippet::source(&piece.text)
+            .path(piece.name.clone())
+            .line_start(piece.line)
+            .patches(patches);
+        let title = Level::HELP.secondary_title(visible(&fix.message));
+        groups.push(Group::with_title(title).element(snippet));
     }
     let renderer = if colour {
         Renderer::styled()
@@ -76,19 +76,32 @@ pub(crate) fn terminal(source: Option<&SourceFile>, report: &Report, colour: boo
     renderer.render(&groups) + "\n"
 }
 
+/// The text with what could command a terminal replaced, byte for byte, so that places stay true.
+///
+/// ASCII control characters are left to annotate-snippets, which has its own signs for them.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| match c.len_utf8() {
+            2 if hides(c) => '\u{b7}',
+            3 if hides(c) => '\u{fffd}',
+            _ => c,
+        })
+        .collect()
+}
+
 /// The lines of a policy around some places: a report on a large policy need not copy all of it.
-struct Piece<'a> {
+struct Piece {
     name: String,
-    text: &'a str,
+    text: String,
     /// Offset of the first byte.
     start: usize,
     /// Number of the first line.
     line: usize,
 }
 
-impl<'a> Piece<'a> {
+impl Piece {
     /// The whole lines that the places are on; `None` if there are no places or too many lines.
-    fn around(source: &'a SourceFile, spans: impl Iterator<Item = Span>) -> Option<Self> {
+    fn around(source: &SourceFile, spans: impl Iterator<Item = Span>) -> Option<Self> {
         let all = spans.reduce(Span::to)?;
         let text = source.text();
         let before = text.get(..all.start.min(text.len()))?;
@@ -99,19 +112,20 @@ impl<'a> Piece<'a> {
             name: visible(source.name()),
             text: text
                 .get(start..end)
-                .filter(|text| text.len() <= MOST_DRAWN)?,
+                .filter(|text| text.len() <= MOST_DRAWN)
+                .map(harmless)?,
             start,
             line: source.place(start).line,
         })
     }
 
-    fn snippet(&self) -> Snippet<'a, Annotation<'a>> {
-        Snippet::source(self.text)
+    fn snippet(&self) -> Snippet<'_, Annotation<'_>> {
+        Snippet::source(&self.text)
             .path(self.name.clone())
             .line_start(self.line)
     }
 
-    fn mark(&self, kind: AnnotationKind, label: &Label) -> Annotation<'a> {
+    fn mark(&self, kind: AnnotationKind, label: &Label) -> Annotation<'_> {
         let annotation = kind.span(self.local(label.span));
         if label.message.is_empty() {
             annotation
