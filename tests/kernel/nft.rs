@@ -16,10 +16,11 @@ use policy_lang::source::Span;
 use policy_lang::values::ValueSet;
 use policy_lang::{Space, classify};
 use proptest::collection::vec;
+use proptest::prop_oneof;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::generate::frame::frame;
-use tests::generate::policy::{Terms, policy};
+use tests::generate::policy::{Terms, policy, tabular};
 use tests::netlab::{Lab, Observed};
 
 use crate::Here;
@@ -141,7 +142,7 @@ fn every_ruleset_lists() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
     let mut runner = runner();
-    let policies = policy(Terms::All, 12);
+    let policies = prop_oneof![policy(Terms::All, 12), tabular(Terms::All)];
     for (policy, rules) in chosen(40, &policies, &mut runner)? {
         fs::write(&file, &rules)?;
         lab.shell(&format!("nft -f {}", file.display()))
@@ -209,12 +210,13 @@ fn frames_at_the_rules(policy: &Policy, runner: &mut TestRunner) -> Result<Vec<V
 
 fn random_policies() -> Result<(), Failed> {
     let mut runner = runner();
-    let (policies, frames) = (policy(Terms::All, 6), vec(frame(), FRAMES));
+    let policies = prop_oneof![policy(Terms::All, 6), tabular(Terms::All)];
+    let frames = vec(frame(), FRAMES);
     let lab = Lab::new()?;
     lab.shell("ip link add ifb0 type ifb; ip link set ifb0 arp off up")?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("rules.nft");
-    let (mut sent, mut wrong) = (0, Vec::new());
+    let (mut sent, mut sets, mut wrong) = (0, 0, Vec::new());
     for (policy, rules) in chosen(POLICIES, &policies, &mut runner)? {
         let mut frames = frames.new_tree(&mut runner)?.current();
         frames.extend(frames_at_the_rules(&policy, &mut runner)?);
@@ -223,6 +225,7 @@ fn random_policies() -> Result<(), Failed> {
             return Err(format!("{error}\n{rules}").into());
         }
         sent += frames.len();
+        sets += rules.matches("typeof").count();
         let run = lab.run(Some("ifb0"), &frames)?;
         assert_eq!(run.anomalies, Vec::<String>::new());
         for (frame, observation) in frames.iter().zip(&run.observations) {
@@ -235,7 +238,7 @@ fn random_policies() -> Result<(), Failed> {
             }
         }
     }
-    eprintln!("{sent} frames");
+    eprintln!("{sent} frames, {sets} named sets");
     match wrong.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} frames went wrong, the first: {first}", wrong.len()).into()),

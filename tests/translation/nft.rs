@@ -12,7 +12,7 @@ use policy_lang::policy::{Condition, Gate, Media, Policy, Rule, Test, Verdict};
 use policy_lang::source::Span;
 use policy_lang::values::{Range, ValueSet};
 use proptest::prelude::*;
-use tests::generate::policy::{Terms, policy as random};
+use tests::generate::policy::{Terms, policy as random, tabular};
 
 fn target() -> Target {
     Target {
@@ -161,13 +161,22 @@ fn prove(policy: &Policy, rules: &str) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn read_back_the_rules_are_the_policy(policy in random(Terms::All, 8)) {
         if let Ok(rules) = emit(&policy) {
             prove(&policy, &rules).map_err(TestCaseError::fail)?;
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn read_back_the_tables_are_the_policy(policy in tabular(Terms::All)) {
+        prove(&policy, &emit(&policy).unwrap()).map_err(TestCaseError::fail)?;
     }
 }
 

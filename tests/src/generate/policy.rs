@@ -103,3 +103,69 @@ pub fn policy(terms: Terms, rules: usize) -> impl Strategy<Value = Policy> {
             gate: Gate::default(),
         })
 }
+
+/// A policy of many rules about the same few fields, as lists of prefixes and ports are: what back
+/// ends turn into tables rather than rules.
+pub fn tabular(terms: Terms) -> impl Strategy<Value = Policy> {
+    use Field::{Dport, Dscp, Dst4, Dst6, DstMac, Protocol, Sport, Src4, Src6, SrcMac};
+    use Field::{TcpFlags, Ttl, VlanId};
+    let over: Vec<Vec<Field>> = [Src4, Src6]
+        .map(|src| {
+            let dst = if src == Src4 { Dst4 } else { Dst6 };
+            let common = [SrcMac, DstMac, VlanId, Protocol, Dscp, Ttl, Sport, Dport];
+            [&[src, dst, TcpFlags][..], &common[..]].concat()
+        })
+        .into();
+    let fields = proptest::sample::select(over).prop_flat_map(move |fields| {
+        let fields: Vec<Field> = fields
+            .into_iter()
+            .filter(|f| terms == Terms::All || *f != VlanId)
+            .collect();
+        proptest::sample::subsequence(fields, 1..=4)
+    });
+    let shapes = proptest::collection::vec(fields, 1..3);
+    let rules = shapes.prop_flat_map(|shapes| {
+        let rule = proptest::sample::select(shapes).prop_flat_map(|fields| {
+            let tests: Vec<_> = fields
+                .into_iter()
+                .map(|field| stripes(field).prop_map(move |set| Test::Field(field, set)))
+                .collect();
+            (verdict(), tests)
+        });
+        proptest::collection::vec(rule, 3..24)
+    });
+    (rules, verdict()).prop_map(|(rules, default)| Policy {
+        rules: rules
+            .into_iter()
+            .map(|(verdict, tests)| Rule {
+                verdict,
+                condition: Condition::All(
+                    tests
+                        .into_iter()
+                        .map(|test| Condition::Test {
+                            test,
+                            span: Span::default(),
+                        })
+                        .collect(),
+                ),
+                because: None,
+                span: Span::default(),
+            })
+            .collect(),
+        default,
+        default_span: Some(Span::default()),
+        expectations: Vec::new(),
+        gate: Gate::default(),
+    })
+}
+
+/// Values from the pool, or a row of short ranges behind one of them.
+fn stripes(field: Field) -> impl Strategy<Value = ValueSet> {
+    let row = (pool(field), 1_usize..14, 1_u128..4).prop_map(move |(start, count, length)| {
+        let max = max_value(field.width());
+        let starts = (0..count as u128).map(|n| start.saturating_add(n * (length + 1)).min(max));
+        let ends = |low: u128| Range::new(low, low.saturating_add(length - 1).min(max));
+        ValueSet::from_ranges(starts.map(ends))
+    });
+    prop_oneof![3 => values(field), 1 => row]
+}
