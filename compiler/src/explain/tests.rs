@@ -116,8 +116,13 @@ fn rules_behind_the_deciding_one_were_never_asked() {
     let explanation = explain(&policy, &frame);
     assert_eq!(explanation.decision.reason, Reason::Rule(1));
     assert_eq!(explanation.near, None, "udp is not met, dport is not met");
-    let media = udp_to(20000);
-    assert_eq!(explain(&policy, &media).near, None);
+    policy.rules[0].condition = udp();
+    policy.rules[1].condition = Condition::All(vec![udp(), dport(5, 5)]);
+    assert_eq!(
+        explain(&policy, &udp_to(6)).near,
+        None,
+        "dport 5 is near, but behind"
+    );
 }
 
 #[test]
