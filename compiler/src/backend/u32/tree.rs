@@ -235,3 +235,70 @@ fn chained(items: Vec<Item>, budget: &mut Budget) -> Vec<Item> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pattern::{Pattern, Word};
+    use super::*;
+
+    fn numbered(count: u32) -> Vec<Filter> {
+        let filter = |n: u32| Filter {
+            pattern: Pattern::default().and(Word {
+                at: 12,
+                value: n,
+                mask: u32::MAX,
+            }),
+            verdict: Verdict::Bypass,
+            source: n as usize,
+        };
+        (0..count).map(filter).collect()
+    }
+
+    /// The filters as they would be tried, whatever the bucket.
+    fn in_order(items: &[Item]) -> Vec<Filter> {
+        let each = |item: &Item| match item {
+            Item::Filter(filter) => vec![filter.clone()],
+            Item::Table(table) => table.buckets.iter().flat_map(|b| in_order(b)).collect(),
+        };
+        items.iter().flat_map(each).collect()
+    }
+
+    fn longest(items: &[Item]) -> usize {
+        let below = items.iter().filter_map(|item| match item {
+            Item::Filter(_) => None,
+            Item::Table(table) => table.buckets.iter().map(|b| longest(b)).max(),
+        });
+        below.max().unwrap_or(0).max(items.len())
+    }
+
+    #[test]
+    fn lists_that_are_too_long_are_chained_in_order() {
+        let mut nothing_to_spend = Budget {
+            tables: 0,
+            copies: 0,
+        };
+        let filters = numbered(4_500);
+        let items = arrange(filters.clone(), Verdict::Buffer, &mut nothing_to_spend);
+        assert_eq!(longest(&items), LONGEST);
+        assert_eq!(in_order(&items), filters);
+    }
+
+    #[test]
+    fn a_thousand_addresses_leave_short_lists() {
+        let mut budget = Budget {
+            tables: 500,
+            copies: 0,
+        };
+        let items = arrange(numbered(1_000), Verdict::Buffer, &mut budget);
+        assert!(longest(&items) <= FEW, "{}", longest(&items));
+    }
+
+    #[test]
+    fn filters_that_decide_as_what_follows_are_left_out() {
+        let mut budget = Budget {
+            tables: 500,
+            copies: 0,
+        };
+        assert!(arrange(numbered(1_000), Verdict::Bypass, &mut budget).is_empty());
+    }
+}
