@@ -4,9 +4,12 @@
 use std::fs;
 
 use compiler::backend::Kind;
+use compiler::device::Device;
 use compiler::hook;
+use compiler::readback;
+use compiler::verify::verify_equivalent;
 use libtest_mimic::{Failed, Trial};
-use policy_lang::{Policy, Verdict, classify};
+use policy_lang::{Policy, Space, Verdict, classify};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::captures;
@@ -59,6 +62,7 @@ fn takes_the_path(example: &Example, backend: Kind) -> Result<(), Failed> {
     let script = tempfile::NamedTempFile::new()?;
     fs::write(script.path(), &compiled.script)?;
     lab.shell(&format!("sh '{}' apply", script.path().display()))?;
+    listings_are_the_policy(&lab, example, backend)?;
     let frames = frames()?;
     let run = lab.run(Some(IFB), &frames)?;
     if let [first, ..] = run.anomalies.as_slice() {
@@ -92,6 +96,31 @@ fn takes_the_path(example: &Example, backend: Kind) -> Result<(), Failed> {
         frames.len()
     );
     lab.shell(&format!("sh '{}' remove", script.path().display()))?;
+    Ok(())
+}
+
+/// What the tools print for the loaded rules is proved equal to the policy as well.
+fn listings_are_the_policy(lab: &Lab, example: &Example, backend: Kind) -> Result<(), Failed> {
+    let space = Space::new(1 << 20)?;
+    let printed = |command: &str| -> Result<String, Failed> {
+        Ok(String::from_utf8(lab.shell(command)?.stdout)?)
+    };
+    let outcomes = match backend {
+        Kind::Nft => vec![
+            readback::nft::read_text(&space, &printed("nft list ruleset")?, VIF)?,
+            readback::nft::read_json(&space, &printed("nft -j list ruleset")?, VIF)?,
+        ],
+        Kind::U32 => {
+            vec![readback::u32::read_listing(
+                &space,
+                &printed("tc filter show dev vif0 ingress")?,
+            )?]
+        }
+    };
+    for outcome in outcomes {
+        let answer = verify_equivalent(&space, &example.policy, &outcome, &Device::new(IFB)?)?;
+        answer.map_err(|example| format!("the listing differs: {example:?}"))?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Each step from policy to rules keeps the meaning: checked exactly, on sets of all frames.
 
 mod lowering;
+mod mutants;
 mod nft;
+mod script;
 mod u32;

@@ -1,0 +1,195 @@
+//! A single wrong token in emitted rules never goes unseen.
+//!
+//! Random policies are compiled, one token of the rules is changed, and the result is read back.
+//! Either it is not understood, or it still means the policy, or the difference comes with a frame
+//! about which `classify` and the changed rules disagree.
+
+use compiler::backend::{self, Kind, Target};
+use compiler::compile::read_back;
+use compiler::device::Device;
+use compiler::hook::{delivered, reaches};
+use compiler::lower::lower;
+use compiler::readback::ReadbackError;
+use compiler::verify::{Fate, fate, verify_equivalent};
+use policy_lang::policy::{Policy, Verdict};
+use policy_lang::{Space, classify};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tests::examples;
+use tests::generate::policy::{Terms, policy};
+
+const MUTANTS: usize = 1_200;
+const NODES: usize = 1 << 20;
+const IFB: &str = "ifb-v";
+
+#[derive(Debug, Default)]
+struct Count {
+    tried: usize,
+    not_understood: usize,
+    same: usize,
+    caught: usize,
+}
+
+fn target() -> Target {
+    let device = |name| Device::new(name).unwrap();
+    Target {
+        vif: device("v"),
+        ifb: device(IFB),
+        header: Vec::new(),
+    }
+}
+
+fn emit(backend: Kind, policy: &Policy) -> Option<String> {
+    let program = lower(policy).ok()?;
+    match backend {
+        Kind::Nft => backend::nft::emit(&program, policy, &target()).ok(),
+        Kind::U32 => backend::u32::emit(&program, policy, &target()).ok(),
+    }
+}
+
+/// The places of the tokens of a text: words, numbers, and single signs; no comments.
+fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.split('#').next().unwrap_or_default();
+        let mut start = None;
+        for (at, c) in code.char_indices() {
+            let word = c.is_ascii_alphanumeric() || c == '_';
+            match (word, start) {
+                (true, None) => start = Some(at),
+                (false, Some(from)) => {
+                    found.push(offset + from..offset + at);
+                    start = None;
+                }
+                _ => {}
+            }
+            if !word && !c.is_whitespace() {
+                found.push(offset + at..offset + at + c.len_utf8());
+            }
+        }
+        if let Some(from) = start {
+            found.push(offset + from..offset + code.len());
+        }
+        offset += line.len();
+    }
+    found
+}
+
+/// Another token for `old`: another number near it, another token of the same text, or nothing.
+fn replaced(old: &str, others: &str, choice: u32) -> String {
+    let hex = old.strip_prefix("0x");
+    let number = hex.map_or_else(|| old.parse().ok(), |h| u128::from_str_radix(h, 16).ok());
+    match (choice / 8 % 8, number) {
+        (0..=5, Some(number)) => {
+            let changed: u128 = match choice / 64 % 4 {
+                0 => number.wrapping_add(1),
+                1 => number.saturating_sub(1),
+                2 => number ^ (1 << (choice / 256 % 8)),
+                _ => number / 2,
+            };
+            if hex.is_some() {
+                format!("{changed:#x}")
+            } else {
+                changed.to_string()
+            }
+        }
+        (6, _) => String::new(),
+        _ => others.to_owned(),
+    }
+}
+
+fn judge(backend: Kind, policy: &Policy, mutant: &str, count: &mut Count) {
+    count.tried += 1;
+    let space = Space::new(NODES).unwrap();
+    let outcome = match read_back(backend, &space, mutant, &target().vif) {
+        Ok(outcome) => outcome,
+        Err(ReadbackError::NotUnderstood { .. }) => {
+            count.not_understood += 1;
+            return;
+        }
+        Err(error @ ReadbackError::Full(_)) => panic!("{error}"),
+    };
+    match verify_equivalent(&space, policy, &outcome, &target().ifb).unwrap() {
+        Ok(_) => {
+            count.same += 1;
+            let reached = delivered(&space).unwrap();
+            let bypass = space.intersection(&outcome.bypass, &reached).unwrap();
+            let meant = space.bypass_of(policy).unwrap();
+            let meant = space.intersection(&meant, &reached).unwrap();
+            assert!(space.difference(&bypass, &meant).unwrap().is_none());
+        }
+        Err(example) => {
+            count.caught += 1;
+            assert!(reaches(&example.frame));
+            assert_eq!(classify(policy, &example.frame), example.policy);
+            assert_eq!(fate(&space, &outcome, &example.frame), example.rules);
+            let agrees = match example.policy.verdict {
+                Verdict::Buffer => example.rules == Fate::Held(IFB.to_owned()),
+                Verdict::Bypass => example.rules == Fate::Bypass,
+            };
+            assert!(!agrees, "{example:?} is no counterexample to\n{mutant}");
+        }
+    }
+}
+
+fn no_mutant_goes_unseen(backend: Kind) {
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[11; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), seed);
+    let mut policies: Vec<Policy> = examples::all().into_iter().map(|e| e.policy).collect();
+    for _ in 0..40 {
+        policies.push(
+            policy(Terms::U32, 4)
+                .new_tree(&mut runner)
+                .unwrap()
+                .current(),
+        );
+    }
+    let emitted: Vec<(Policy, String)> = policies
+        .into_iter()
+        .filter_map(|p| Some((emit(backend, &p)?, p)))
+        .map(|(t, p)| (p, t))
+        .collect();
+    let pick = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        any::<u32>(),
+    );
+    let mut count = Count::default();
+    while count.tried < MUTANTS {
+        let (policy, text) = &emitted[count.tried % emitted.len()];
+        let places = tokens(text);
+        let (at, other, choice) = pick.new_tree(&mut runner).unwrap().current();
+        // Most mistakes worth making are wrong numbers: other mutants seldom can be read at all.
+        let numbers = || {
+            places
+                .iter()
+                .filter(|p| text.as_bytes()[p.start].is_ascii_digit())
+        };
+        let place = match numbers().count() {
+            some if some > 0 && !choice.is_multiple_of(8) => numbers().nth(at.index(some)).unwrap(),
+            _ => &places[at.index(places.len())],
+        };
+        let place = place.clone();
+        let other = &text[places[other.index(places.len())].clone()];
+        let token = replaced(&text[place.clone()], other, choice);
+        let mutant = [&text[..place.start], &token, &text[place.end..]].concat();
+        judge(backend, policy, &mutant, &mut count);
+    }
+    println!("{backend}: {count:?}");
+    assert!(
+        count.caught > MUTANTS / 10,
+        "too few mutants mean anything: {count:?}"
+    );
+}
+
+#[test]
+fn no_mutant_of_nft_rules_goes_unseen() {
+    no_mutant_goes_unseen(Kind::Nft);
+}
+
+#[test]
+fn no_mutant_of_u32_rules_goes_unseen() {
+    no_mutant_goes_unseen(Kind::U32);
+}
