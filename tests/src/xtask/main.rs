@@ -2,6 +2,7 @@
 //!
 //! In Rust instead of shell or make, so that a clone needs only cargo (matklad's xtask pattern).
 
+mod bench;
 mod setup;
 mod test;
 mod tidy;
@@ -16,6 +17,7 @@ usage: cargo xtask TASK
 
   setup   install the Debian packages that the tests use (needs root; says what it can't)
   test    setup, then formatting, lints and all tests; ends with the number of tests
+  bench   all benchmarks in a release build; writes docs/benchmarks.md
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     };
     let done = shell().and_then(|sh| match task {
         "setup" => setup::run(&sh).map(|()| true),
+        "bench" => bench::run(&sh).map(|()| true),
         "test" => test::run(&sh),
         "tidy" => tidy::run(&sh).map(|()| true),
         "help" | "--help" | "-h" => {
