@@ -15,6 +15,7 @@ mod cursor;
 mod fields;
 mod frame;
 mod implied;
+mod joined;
 mod json;
 mod lex;
 mod lookup;

@@ -16,6 +16,7 @@ use super::cursor::Fault;
 use super::fields::Header;
 use super::frame::Shape;
 use super::implied::{Context, Implied};
+use super::joined::refuse_joined;
 use super::lookup::{Answers, Known, Stop, answers, compared, looked};
 use crate::readback::Outcome;
 
@@ -198,6 +199,7 @@ impl<'rules> Run<'rules> {
     }
 
     fn rule(&mut self, rule: &'rules Rule) -> Result<Decided, Stop> {
+        refuse_joined(rule).map_err(|reason| Fault::new(rule.line, reason))?;
         let mut context = Context::default();
         let mut live = self.shapes.to_vec();
         let mut fates = Fates::new();
