@@ -8,6 +8,7 @@
 //! A builder that reads a bit must first require that the frame is long enough to have it
 //! ([`Space::at_least`]): then bits behind the end of a frame never matter.
 
+mod known;
 mod layout;
 mod meaning;
 mod witness;
@@ -22,6 +23,7 @@ use oxidd::{BooleanFunction, Function, Manager, ManagerRef};
 use crate::field::{Base, ETHERTYPE_VLAN, Place, TAG_LEN};
 use crate::packet::Packet;
 use crate::values::{Range, ValueSet};
+use known::{About, Known};
 use layout::{Layout, Slot};
 
 /// The diagrams outgrew the space that was given to them. Try again with a larger one.
@@ -40,6 +42,7 @@ pub struct Space {
     variables: Vec<BCDDFunction>,
     none: PacketSet,
     all: PacketSet,
+    known: Known,
 }
 
 /// A set of frames of one [`Space`].
@@ -86,6 +89,7 @@ impl Space {
             variables: variables.map_err(full)?,
             none: PacketSet { diagram: none },
             all: PacketSet { diagram: all },
+            known: Known::default(),
         };
         // A whole tag with ethertype 0x8100 is the transparent one: it never shows as an ethertype.
         let opaque_tag = space.intersection(
@@ -150,8 +154,10 @@ impl Space {
     ///
     /// [`SpaceFull`].
     pub fn at_least(&self, bytes: usize) -> Result<PacketSet, SpaceFull> {
-        let wanted = ValueSet::range(bytes.min(usize::from(u16::MAX)) as u128, u16::MAX.into());
-        self.slots_in(&self.layout.length(), &wanted)
+        self.known.or_make(About::AtLeast(bytes), || {
+            let wanted = ValueSet::range(bytes.min(usize::from(u16::MAX)) as u128, u16::MAX.into());
+            self.slots_in(&self.layout.length(), &wanted)
+        })
     }
 
     /// The frames whose number of bytes behind the Ethernet header and the tag is in `lengths`.

@@ -3,6 +3,7 @@
 //! The counterpart of [`crate::classify`], which decides about one frame: built from the same
 //! header table, checked against it by property tests.
 
+use super::known::About;
 use super::{Decided, PacketSet, Space, SpaceFull};
 use crate::field::{Base, Family, Field, Layer, NEXT_HEADER_FRAGMENT, Place, Transport};
 use crate::policy::{Condition, Media, Policy, Test, Verdict, rtp_second_byte};
@@ -96,6 +97,11 @@ impl Space {
     ///
     /// [`SpaceFull`].
     pub fn ip(&self, family: Family) -> Result<PacketSet, SpaceFull> {
+        self.known
+            .or_make(About::Ip(family), || self.make_ip(family))
+    }
+
+    fn make_ip(&self, family: Family) -> Result<PacketSet, SpaceFull> {
         let first_byte = match family {
             Family::V4 => ValueSet::range(0x45, 0x4f),
             Family::V6 => ValueSet::range(0x60, 0x6f),
@@ -126,6 +132,18 @@ impl Space {
     ///
     /// [`SpaceFull`].
     pub fn plain(
+        &self,
+        family: Family,
+        transport: Transport,
+        more: usize,
+    ) -> Result<PacketSet, SpaceFull> {
+        self.known
+            .or_make(About::Plain(family, transport, more), || {
+                self.make_plain(family, transport, more)
+            })
+    }
+
+    fn make_plain(
         &self,
         family: Family,
         transport: Transport,
@@ -176,11 +194,13 @@ impl Space {
             Layer::Tag => self.tagged()?,
             Layer::Ip(_) => self.ip(family)?,
             Layer::Transport(any_of) => {
-                let plain: Result<Vec<_>, _> = any_of
-                    .iter()
-                    .map(|&transport| self.plain(family, transport, 0))
-                    .collect();
-                self.union_all(plain?)?
+                self.known.or_make(About::AnyPlain(family, any_of), || {
+                    let plain: Result<Vec<_>, _> = any_of
+                        .iter()
+                        .map(|&transport| self.plain(family, transport, 0))
+                        .collect();
+                    self.union_all(plain?)
+                })?
             }
             Layer::Payload => self.plain(family, Transport::Udp, 0)?,
         };
