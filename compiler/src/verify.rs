@@ -167,8 +167,9 @@ pub fn fate(space: &Space, rules: &Outcome, frame: &[u8]) -> Fate {
     }
 }
 
-/// Sizes of the spaces that are tried, in nodes. Most policies fit into the first.
-const SPACES: [usize; 3] = [1 << 20, 1 << 23, 1 << 25];
+/// Sizes of the spaces that are tried, in nodes. Most policies fit into the first, which is small
+/// because to make a space takes time in proportion to its size.
+const SPACES: [usize; 4] = [1 << 16, 1 << 20, 1 << 23, 1 << 25];
 
 /// Runs `work` in spaces of growing size until it fits.
 ///
