@@ -37,33 +37,6 @@ const UNKNOWN_MEDIA: u8 = 0xff;
 /// Payload bytes that [`describe`] shows; what follows them is `...`, or `len` if it is zero bytes.
 const SHOWN_PAYLOAD: usize = 32;
 
-/// Code points with a name: RFC 2474, RFC 2597, RFC 3246, RFC 5865 and RFC 8622.
-const DSCP_NAMES: [(&str, u8); 23] = [
-    ("cs0", 0),
-    ("le", 1),
-    ("cs1", 8),
-    ("af11", 10),
-    ("af12", 12),
-    ("af13", 14),
-    ("cs2", 16),
-    ("af21", 18),
-    ("af22", 20),
-    ("af23", 22),
-    ("cs3", 24),
-    ("af31", 26),
-    ("af32", 28),
-    ("af33", 30),
-    ("cs4", 32),
-    ("af41", 34),
-    ("af42", 36),
-    ("af43", 38),
-    ("cs5", 40),
-    ("va", 44),
-    ("ef", 46),
-    ("cs6", 48),
-    ("cs7", 56),
-];
-
 /// The TCP flags from the lowest bit on, RFC 9293 section 3.1.
 const TCP_FLAGS: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
 

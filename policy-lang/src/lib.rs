@@ -8,6 +8,7 @@ pub mod check;
 pub mod classify;
 pub mod diagnostic;
 pub mod field;
+pub mod names;
 pub mod packet;
 pub mod policy;
 pub mod set;

@@ -370,8 +370,12 @@ impl PacketSet {
     }
 }
 
-/// Folds `items` pairwise, neighbours first, so that the operands stay of like size.
-fn fold_tree<T, E>(
+/// Folds `items` pairwise, neighbours first, so that the operands stay of like size: the work of
+/// joining decision diagrams grows with their sizes. `None` if there are no items.
+///
+/// # Errors
+/// The first one of `join`.
+pub fn fold_tree<T, E>(
     mut items: Vec<T>,
     join: impl Fn(&T, &T) -> Result<T, E>,
 ) -> Result<Option<T>, E> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use policy_lang::field::{ETHERTYPE_ARP, Family, Field, NEXT_HEADER_FRAGMENT, Transport};
+use policy_lang::names::CODE_POINTS;
 use policy_lang::packet::Packet;
 use policy_lang::policy::Media;
 
@@ -12,7 +13,7 @@ use super::spec::{
     USUAL_SRC_MAC, USUAL_TTL, Upper,
 };
 use super::words::{begins_like, canonical_head};
-use super::{DSCP_NAMES, SHOWN_PAYLOAD, TCP_FLAGS, UNKNOWN_MEDIA};
+use super::{SHOWN_PAYLOAD, TCP_FLAGS, UNKNOWN_MEDIA};
 
 /// `frame` in one line, in words that [`super::parse`] reads back into a frame that every policy
 /// judges alike. Two kinds of lines can't be read back: one where payload bytes were left out (it
@@ -268,7 +269,7 @@ fn ip_words(ip: &Ip) -> Vec<String> {
         false => payload_words(&ip.payload, 0),
     });
     if ip.dscp != 0 {
-        let name = DSCP_NAMES.iter().find(|(_, value)| *value == ip.dscp);
+        let name = CODE_POINTS.iter().find(|(_, value)| *value == ip.dscp);
         words.push(name.map_or_else(
             || format!("dscp {}", ip.dscp),
             |(name, _)| format!("dscp {name}"),

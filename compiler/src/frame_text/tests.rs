@@ -3,6 +3,7 @@
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use policy_lang::classify::test_holds;
 use policy_lang::field::{Family, Field, Transport};
+use policy_lang::names::CODE_POINTS;
 use policy_lang::packet::Packet;
 use policy_lang::policy::{Media, Test};
 use proptest::prelude::*;
@@ -87,7 +88,7 @@ fn ip_options() -> impl Strategy<Value = String> {
     ];
     let dscp = prop_oneof![
         (0..64_u8).prop_map(|value| format!(" dscp {value}")),
-        prop::sample::select(DSCP_NAMES.to_vec()).prop_map(|(name, _)| format!(" dscp {name}")),
+        prop::sample::select(CODE_POINTS.to_vec()).prop_map(|(name, _)| format!(" dscp {name}")),
     ];
     (
         option(fragment),

@@ -5,6 +5,7 @@ mod cursor;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use policy_lang::field::Transport;
+use policy_lang::names::CODE_POINTS;
 use policy_lang::policy::Media;
 
 use cursor::{Result, Word, Words, number};
@@ -12,7 +13,7 @@ use cursor::{Result, Word, Words, number};
 use super::spec::{
     Body, Fragment, Ip, Spec, USUAL_DST_MAC, USUAL_SRC_MAC, USUAL_TCP_FLAGS, USUAL_TTL, Upper,
 };
-use super::{DSCP_NAMES, FrameTextError, TCP_FLAGS, UNKNOWN_MEDIA};
+use super::{FrameTextError, TCP_FLAGS, UNKNOWN_MEDIA};
 
 /// What a frame may begin with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -389,7 +390,7 @@ fn once<T>(slot: &mut Option<T>, word: Word<'_>, value: T) -> Result<()> {
 
 fn dscp(words: &mut Words<'_>) -> Result<u8> {
     let named = words.peek().and_then(|word| {
-        DSCP_NAMES
+        CODE_POINTS
             .iter()
             .find(|(name, _)| *name == word.text)
             .map(|(_, value)| *value)

@@ -17,6 +17,7 @@ use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use policy_lang::field::Place;
+use policy_lang::set::fold_tree;
 use policy_lang::values::ValueSet;
 use policy_lang::{PacketSet, Space, SpaceFull};
 
@@ -363,23 +364,4 @@ impl<'filters> Walker<'filters> {
 fn unknown(knode: &Knode, offset: i32) -> ReadbackError {
     let reason = format!("the bytes at {offset} are not known here");
     knode.source.refuse(reason)
-}
-
-/// Folds `items` pairwise, neighbours first, so that the operands stay of like size.
-fn fold_tree<T, E>(
-    mut items: Vec<T>,
-    join: impl Fn(&T, &T) -> Result<T, E>,
-) -> Result<Option<T>, E> {
-    while items.len() > 1 {
-        let mut joined = Vec::with_capacity(items.len().div_ceil(2));
-        let mut pairs = items.into_iter();
-        while let Some(a) = pairs.next() {
-            joined.push(match pairs.next() {
-                Some(b) => join(&a, &b)?,
-                None => a,
-            });
-        }
-        items = joined;
-    }
-    Ok(items.pop())
 }
