@@ -26,6 +26,20 @@ pub enum OnOverflow {
     },
 }
 
+/// What the watchdog does when no commit came for the time that was set. The time itself is the
+/// caller's: it calls [`Gate::bark`] when it is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnLate {
+    /// Hold on and say so.
+    #[default]
+    Hold,
+    /// Drop what waits, as an abort of the oldest epoch does, and go on holding.
+    Abort,
+    /// Give up holding, as [`Gate::open_up`] does. Lawful only if the backup can't take over any
+    /// more, which no gate can know.
+    Open,
+}
+
 /// What a gate is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -36,6 +50,8 @@ pub struct Settings {
     pub in_flight: usize,
     /// What happens beyond the limit.
     pub on_overflow: OnOverflow,
+    /// What happens when no commit comes.
+    pub on_late: OnLate,
 }
 
 /// What became of a packet that arrived.
@@ -45,7 +61,8 @@ pub enum Arrival {
     Passed,
     /// It waits for the commit of this epoch.
     Held {
-        /// The open epoch.
+        /// The open epoch; 0 when the gate is open and the packet leaves as soon as those before
+        /// it have left.
         epoch: u64,
         /// The controller should take a checkpoint now.
         ask: bool,
@@ -101,6 +118,8 @@ pub struct Counters {
     pub passed: Tally,
     /// Held, committed and gone on.
     pub left: Tally,
+    /// Gone on without a commit, because the gate was opened.
+    pub unprotected: Tally,
     /// Dropped at the door for want of room.
     pub overflow: Tally,
     /// Dropped with an aborted epoch.
@@ -109,7 +128,13 @@ pub struct Counters {
     pub purged: Tally,
     /// Commands that were refused.
     pub refused: u64,
+    /// Times that the watchdog found something late.
+    pub late: u64,
 }
+
+/// The mark of a packet that waits for no commit: it arrived, or was there, when the gate was
+/// opened. Epochs begin at 1, so it counts as committed.
+const UNPROTECTED: u64 = 0;
 
 /// One gate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,8 +145,10 @@ pub struct Gate {
     committed: u64,
     queue: VecDeque<(u64, Packet)>,
     held: Tally,
+    wide_open: bool,
     overflowed: bool,
     asked: bool,
+    late: bool,
     counters: Counters,
 }
 
@@ -136,8 +163,10 @@ impl Gate {
             committed: 0,
             queue: VecDeque::new(),
             held: Tally::default(),
+            wide_open: false,
             overflowed: false,
             asked: false,
+            late: false,
             counters: Counters::default(),
         }
     }
@@ -151,10 +180,15 @@ impl Gate {
         }
         let fits = self.held.bytes.saturating_add(u64::from(packet.bytes)) <= self.settings.limit;
         if fits {
-            self.queue.push_back((self.open, packet));
+            let epoch = if self.wide_open {
+                UNPROTECTED
+            } else {
+                self.open
+            };
+            self.queue.push_back((epoch, packet));
             self.held.add(&packet);
             Arrival::Held {
-                epoch: self.open,
+                epoch,
                 ask: self.ask(false),
             }
         } else {
@@ -177,13 +211,15 @@ impl Gate {
     }
 
     /// Ends the open epoch and begins `epoch`. Beginning the open one again changes nothing, so a
-    /// repeated command loses no epoch.
+    /// repeated command loses no epoch. Either closes a gate that was opened, so that in doubt a
+    /// packet is held: what arrives from here on waits for its commit.
     ///
     /// # Errors
     ///
     /// [`Refusal::NotNext`], [`Refusal::TooMany`], [`Refusal::Full`].
     pub fn begin(&mut self, epoch: u64) -> Result<(), Refusal> {
         if epoch == self.open {
+            self.wide_open = false;
             return Ok(());
         }
         if self.open.checked_add(1) != Some(epoch) {
@@ -198,6 +234,7 @@ impl Gate {
         }
         self.ended.push_back(self.open);
         self.open = epoch;
+        self.wide_open = false;
         self.asked = false;
         Ok(())
     }
@@ -218,6 +255,7 @@ impl Gate {
             Some(&oldest) if oldest == epoch => {
                 self.ended.pop_front();
                 self.committed = epoch;
+                self.late = false;
                 let released = self.queue.iter().filter(|(of, _)| *of == epoch);
                 Ok(released.map(|(_, packet)| packet).collect())
             }
@@ -250,12 +288,57 @@ impl Gate {
         self.ended.retain(|ended| *ended < epoch);
         self.open = self.open.saturating_add(1);
         self.asked = false;
+        self.late = false;
         let kept = self.queue.partition_point(|(of, _)| *of < epoch);
         let lost: Vec<Packet> = self.queue.drain(kept..).map(|(_, packet)| packet).collect();
         let gone = lost.iter().collect();
         self.make_room(gone);
         self.counters.aborted = self.counters.aborted.plus(gone);
         Ok(lost)
+    }
+
+    /// Protection is given up: everything in the queue may leave, and what arrives passes behind
+    /// it, until the next [`Gate::begin`]. Epochs go on being numbered and committed. Returns what
+    /// now may leave without a commit. This is for the time before the first checkpoint and for
+    /// the loss of the backup; it is never part of the work of an epoch.
+    pub fn open_up(&mut self) -> Tally {
+        self.wide_open = true;
+        let mut given_up = Tally::default();
+        for (epoch, packet) in &mut self.queue {
+            if *epoch > self.committed {
+                *epoch = UNPROTECTED;
+                given_up.add(packet);
+            }
+        }
+        given_up
+    }
+
+    /// The watchdog's time is over. If nothing waits for a commit, nothing happens. Otherwise the
+    /// gate says that it is late, until the next commit or abort, and does what was set. Returns
+    /// the packets that this dropped.
+    pub fn bark(&mut self) -> Vec<Packet> {
+        let waits = self
+            .queue
+            .back()
+            .is_some_and(|(of, _)| *of > self.committed);
+        if !waits && self.ended.is_empty() {
+            return Vec::new();
+        }
+        self.late = true;
+        self.counters.late += 1;
+        match self.settings.on_late {
+            OnLate::Hold => Vec::new(),
+            OnLate::Abort => {
+                let oldest = self.ended.front().copied().unwrap_or(self.open);
+                let lost = self.abort(oldest).unwrap_or_default();
+                self.late = true;
+                lost
+            }
+            OnLate::Open => {
+                self.open_up();
+                Vec::new()
+            }
+        }
     }
 
     /// What was taken out of the queue no longer counts, and ends the state of being full.
@@ -281,15 +364,19 @@ impl Gate {
     /// The oldest packet leaves, if its epoch is committed.
     pub fn leave(&mut self) -> Option<Packet> {
         self.peek()?;
-        let (_, packet) = self.queue.pop_front()?;
-        self.counters.left.add(&packet);
+        let (epoch, packet) = self.queue.pop_front()?;
+        if epoch == UNPROTECTED {
+            self.counters.unprotected.add(&packet);
+        } else {
+            self.counters.left.add(&packet);
+        }
         self.make_room(Tally::from_iter([&packet]));
         Some(packet)
     }
 
     /// The device went down: every packet in the queue is lost, counted and returned. The epochs
-    /// stay in flight under their numbers and the gate stays held: a later commit releases what
-    /// arrived in its own epoch since, and nothing else.
+    /// stay in flight under their numbers and a gate that holds goes on holding: a later commit
+    /// releases what arrived in its own epoch since, and nothing else.
     pub fn reset(&mut self) -> Vec<Packet> {
         let lost: Vec<Packet> = self.queue.drain(..).map(|(_, packet)| packet).collect();
         let gone = lost.iter().collect();
@@ -319,6 +406,18 @@ impl Gate {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.committed
+    }
+
+    /// Whether protection is given up ([`Gate::open_up`]).
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.wide_open
+    }
+
+    /// Whether the watchdog found something late, with no commit or abort since.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The epochs that have ended and await their commit, oldest first.

@@ -37,6 +37,10 @@ pub enum Event {
         /// The epoch.
         epoch: u64,
     },
+    /// Somebody gave up protection: what is inside and what arrives waits for nothing.
+    Opened,
+    /// From here on what arrives waits for its commit again.
+    Closed,
 }
 
 /// What the gate itself says at the end of a trace.
@@ -98,18 +102,22 @@ pub enum Violation {
 }
 
 /// No packet with the verdict `buffer` leaves before the epoch that produced it is committed, and
-/// nothing leaves that isn't there.
+/// nothing leaves that isn't there. Only what was inside, or arrived, while the gate stood open
+/// waits for nothing.
 ///
 /// # Errors
 ///
 /// [`Violation::LeftEarly`] or [`Violation::Forged`], the first in the trace.
 pub fn nothing_leaves_early(trace: &[Event]) -> Result<(), Violation> {
     let mut committed = BTreeSet::new();
-    let mut inside = BTreeMap::new();
+    let mut open = false;
+    // What each packet inside waits for.
+    let mut inside: BTreeMap<u64, Option<u64>> = BTreeMap::new();
     for event in trace {
         match *event {
             Event::Arrived { packet, epoch } => {
-                inside.insert(packet.id, (packet.verdict, epoch));
+                let waits = packet.verdict == Verdict::Buffer && !open;
+                inside.insert(packet.id, waits.then_some(epoch));
             }
             Event::Lost { id } => {
                 inside.remove(&id);
@@ -117,9 +125,14 @@ pub fn nothing_leaves_early(trace: &[Event]) -> Result<(), Violation> {
             Event::Committed { epoch } => {
                 committed.insert(epoch);
             }
+            Event::Opened => {
+                open = true;
+                inside.values_mut().for_each(|waits| *waits = None);
+            }
+            Event::Closed => open = false,
             Event::Left { id } => match inside.remove(&id) {
                 None => return Err(Violation::Forged { id }),
-                Some((Verdict::Buffer, epoch)) if !committed.contains(&epoch) => {
+                Some(Some(epoch)) if !committed.contains(&epoch) => {
                     return Err(Violation::LeftEarly { id, epoch });
                 }
                 Some(_) => {}
@@ -187,7 +200,7 @@ pub fn order_is_kept(trace: &[Event]) -> Result<(), Violation> {
                     return Err(Violation::Overtook { id, older });
                 }
             }
-            Event::Committed { .. } => {}
+            Event::Committed { .. } | Event::Opened | Event::Closed => {}
         }
     }
     Ok(())
@@ -208,7 +221,7 @@ pub fn losses_are_counted(trace: &[Event], account: Account) -> Result<(), Viola
                 held = held.saturating_sub(1);
                 lost += 1;
             }
-            Event::Committed { .. } => {}
+            Event::Committed { .. } | Event::Opened | Event::Closed => {}
         }
     }
     if (Account { held, lost }) == account {
@@ -238,6 +251,7 @@ pub fn commit_releases(trace: &[Event]) -> Result<(), Violation> {
             Event::Committed { epoch } => {
                 committed.insert(epoch);
             }
+            Event::Opened | Event::Closed => {}
         }
     }
     match inside

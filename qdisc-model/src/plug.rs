@@ -2,8 +2,8 @@
 //!
 //! The rules are those of `net/sched/sch_plug.c` in kernels from 6.1 on (with the `throttled` flag
 //! and `.reset = qdisc_reset_queue`) and of the queue helpers in `include/net/sch_generic.h`.
-//! Fields carry the kernel's names. `peek` is left out: a plug stands at the root of a private
-//! IFB, where nobody peeks.
+//! Fields carry the kernel's names. A plug belongs at the root of a private IFB, where nobody peeks;
+//! [`Plug::peek`] is what a parent qdisc would do to it.
 
 use std::collections::VecDeque;
 
@@ -67,6 +67,7 @@ pub struct Plug {
     backlog: u32,
     drops: u32,
     queue: VecDeque<Packet>,
+    gso_skb: Option<Packet>,
 }
 
 impl Plug {
@@ -88,6 +89,7 @@ impl Plug {
             backlog: 0,
             drops: 0,
             queue: VecDeque::new(),
+            gso_skb: None,
         }
     }
 
@@ -125,10 +127,32 @@ impl Plug {
         Some(packet)
     }
 
-    /// `__qdisc_run` with a device that is never busy: takes packets until the plug gives none.
-    /// The kernel does so after each enqueue and after each release.
+    /// `qdisc_peek_dequeued`, which is plug's `.peek`: it really dequeues, so it spends a packet to
+    /// release, and puts what it got aside, where it counts as backlog again.
+    pub fn peek(&mut self) -> Option<&Packet> {
+        if self.gso_skb.is_none() {
+            let packet = self.dequeue()?;
+            self.backlog = self.backlog.wrapping_add(packet.wire_bytes);
+            self.gso_skb = Some(packet);
+        }
+        self.gso_skb.as_ref()
+    }
+
+    /// `qdisc_dequeue_peeked`: what was put aside first. A parent that peeks has to take packets
+    /// with this one; [`Plug::dequeue`] alone passes over what was put aside.
+    pub fn dequeue_peeked(&mut self) -> Option<Packet> {
+        let Some(packet) = self.gso_skb.take() else {
+            return self.dequeue();
+        };
+        self.backlog = self.backlog.wrapping_sub(packet.wire_bytes);
+        Some(packet)
+    }
+
+    /// `__qdisc_run` with a device that is never busy: takes packets until the plug gives none
+    /// (`dequeue_skb` looks at what was put aside first). The kernel does so after each enqueue and
+    /// after each release.
     pub fn run(&mut self) -> Vec<Packet> {
-        std::iter::from_fn(|| self.dequeue()).collect()
+        std::iter::from_fn(|| self.dequeue_peeked()).collect()
     }
 
     /// `plug_change`. The kernel runs the queue after the two releases; so should the caller.
@@ -169,10 +193,11 @@ impl Plug {
     /// release stay, as does whether the plug is open.
     pub fn reset(&mut self) -> Vec<Packet> {
         self.backlog = 0;
-        self.queue.drain(..).collect()
+        let aside = self.gso_skb.take();
+        aside.into_iter().chain(self.queue.drain(..)).collect()
     }
 
-    /// The packets in the queue, oldest first. No kernel interface shows them; `tc` tells only
+    /// The packets in the queue, oldest first, without the one put aside. No kernel interface shows them; `tc` tells only
     /// their number.
     #[must_use]
     pub fn held(&self) -> &VecDeque<Packet> {

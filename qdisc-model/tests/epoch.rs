@@ -6,7 +6,7 @@
 mod gate {
     use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
     use proptest::test_runner::TestCaseError;
-    use qdisc_model::epoch::{Arrival, Gate, OnOverflow, Refusal, Settings};
+    use qdisc_model::epoch::{Arrival, Gate, OnLate, OnOverflow, Refusal, Settings};
     use qdisc_model::invariant::{Account, Event, Violation, commit_releases, law};
     use qdisc_model::packet::{Packet, Verdict};
 
@@ -27,6 +27,8 @@ mod gate {
             offset: i64,
         },
         Leave,
+        Open,
+        Bark,
         Reset,
         SetLimit {
             limit: u64,
@@ -41,6 +43,8 @@ mod gate {
             4 => (-4_i64..=1).prop_map(|offset| Step::Commit { offset }),
             1 => (-4_i64..=1).prop_map(|offset| Step::Abort { offset }),
             4 => Just(Step::Leave),
+            1 => Just(Step::Open),
+            1 => Just(Step::Bark),
             1 => Just(Step::Reset),
             1 => (0_u64..8000).prop_map(|limit| Step::SetLimit { limit }),
         ];
@@ -53,11 +57,15 @@ mod gate {
             Just(OnOverflow::RefuseEpoch),
             (0_u64..6000).prop_map(|at| OnOverflow::AskCheckpoint { at }),
         ];
-        (0_u64..8000, 0_usize..5, policy).prop_map(|(limit, in_flight, on_overflow)| Settings {
-            limit,
-            in_flight,
-            on_overflow,
-        })
+        let late = prop_oneof![Just(OnLate::Hold), Just(OnLate::Abort), Just(OnLate::Open)];
+        (0_u64..8000, 0_usize..5, policy, late).prop_map(
+            |(limit, in_flight, on_overflow, on_late)| Settings {
+                limit,
+                in_flight,
+                on_overflow,
+                on_late,
+            },
+        )
     }
 
     struct World {
@@ -108,7 +116,20 @@ mod gate {
                         Arrival::Dropped { .. } => self.lose(&[packet]),
                     }
                 }
-                Step::Begin { offset } => drop(self.gate.begin(number(offset))),
+                Step::Begin { offset } => {
+                    let open = self.gate.is_open();
+                    if self.gate.begin(number(offset)).is_ok() && open {
+                        self.trace.push(Event::Closed);
+                    }
+                }
+                Step::Open => self.open(|gate| {
+                    gate.open_up();
+                }),
+                Step::Bark => {
+                    let mut lost = Vec::new();
+                    self.open(|gate| lost = gate.bark());
+                    self.lose(&lost);
+                }
                 Step::Commit { offset } => {
                     let epoch = number(offset);
                     let before = self.gate.committed();
@@ -126,6 +147,13 @@ mod gate {
                     self.lose(&lost);
                 }
                 Step::SetLimit { limit } => self.gate.set_limit(limit),
+            }
+        }
+
+        fn open(&mut self, command: impl FnOnce(&mut Gate)) {
+            command(&mut self.gate);
+            if self.gate.is_open() {
+                self.trace.push(Event::Opened);
             }
         }
 
@@ -150,6 +178,7 @@ mod gate {
             let out = c
                 .passed
                 .plus(c.left)
+                .plus(c.unprotected)
                 .plus(c.overflow)
                 .plus(c.aborted)
                 .plus(c.purged);
@@ -217,6 +246,7 @@ mod gate {
             limit,
             in_flight,
             on_overflow,
+            on_late: OnLate::Hold,
         })
     }
 
@@ -340,6 +370,119 @@ mod gate {
                 ask: true
             }
         );
+    }
+
+    #[test]
+    fn an_opened_gate_lets_all_leave_in_order_and_counts_it_apart() {
+        let mut gate = roomy();
+        fill(&mut gate, 0..1);
+        gate.begin(2).unwrap();
+        fill(&mut gate, 1..2);
+        gate.commit(1).unwrap();
+        assert_eq!(gate.open_up().packets, 1, "packet 0 is committed");
+        let arrival = gate.arrive(Packet::held(2, 100));
+        assert_eq!(
+            arrival,
+            Arrival::Held {
+                epoch: 0,
+                ask: false
+            },
+            "behind the others, not past them"
+        );
+        assert_eq!(run(&mut gate), [0, 1, 2]);
+        let counters = gate.counters();
+        assert_eq!(
+            (counters.left.packets, counters.unprotected.packets),
+            (1, 2)
+        );
+    }
+
+    #[test]
+    fn an_opened_gate_closes_with_the_next_begin_even_a_repeated_one() {
+        for epoch in [1, 2] {
+            let mut gate = roomy();
+            gate.open_up();
+            assert_eq!(gate.begin(7), Err(Refusal::NotNext { open: 1 }));
+            assert!(gate.is_open(), "a refused command changes nothing");
+            gate.begin(epoch).unwrap();
+            fill(&mut gate, 0..1);
+            assert_eq!(run(&mut gate), []);
+        }
+    }
+
+    #[test]
+    fn a_flap_leaves_an_opened_gate_open_and_its_epochs_in_flight() {
+        let mut gate = roomy();
+        gate.begin(2).unwrap();
+        gate.open_up();
+        gate.reset();
+        assert!(gate.is_open());
+        assert_eq!(gate.commit(1).unwrap().packets, 0);
+    }
+
+    #[test]
+    fn what_was_given_up_survives_an_abort() {
+        let mut gate = roomy();
+        fill(&mut gate, 0..1);
+        gate.open_up();
+        gate.begin(2).unwrap();
+        fill(&mut gate, 1..2);
+        assert_eq!(gate.abort(1).unwrap().len(), 1);
+        assert_eq!(run(&mut gate), [0]);
+    }
+
+    fn late(on_late: OnLate) -> Gate {
+        let mut gate = Gate::new(Settings {
+            limit: 1 << 20,
+            in_flight: 3,
+            on_overflow: OnOverflow::DropNewest,
+            on_late,
+        });
+        fill(&mut gate, 0..1);
+        gate.begin(2).unwrap();
+        fill(&mut gate, 1..2);
+        gate
+    }
+
+    #[test]
+    fn the_watchdog_holds_and_says_so_until_a_commit() {
+        let mut gate = late(OnLate::Hold);
+        assert_eq!(gate.bark(), []);
+        assert!(gate.is_late());
+        assert_eq!(run(&mut gate), []);
+        gate.commit(1).unwrap();
+        assert!(!gate.is_late());
+        assert_eq!(run(&mut gate), [0]);
+    }
+
+    #[test]
+    fn the_watchdog_aborts_what_waits_and_still_says_so() {
+        let mut gate = late(OnLate::Abort);
+        assert_eq!(gate.bark().len(), 2);
+        assert!(gate.is_late());
+        assert_eq!(gate.commit(1), Err(Refusal::Aborted));
+        fill(&mut gate, 2..3);
+        assert_eq!(run(&mut gate), [], "it goes on holding");
+        assert_eq!(gate.counters().aborted.packets, 2);
+    }
+
+    #[test]
+    fn the_watchdog_opens_and_counts_what_it_gave_up() {
+        let mut gate = late(OnLate::Open);
+        assert_eq!(gate.bark(), []);
+        assert!(gate.is_late() && gate.is_open());
+        assert_eq!(run(&mut gate), [0, 1]);
+        assert_eq!(gate.counters().unprotected.packets, 2);
+    }
+
+    #[test]
+    fn the_watchdog_is_silent_where_nothing_waits() {
+        let mut gate = late(OnLate::Open);
+        gate.commit(1).unwrap();
+        gate.abort(2).unwrap();
+        assert_eq!(gate.bark(), []);
+        assert_eq!((gate.is_late(), gate.is_open()), (false, false));
+        assert_eq!(gate.counters().late, 0);
     }
 
     #[test]

@@ -68,6 +68,17 @@ mod law {
     }
 
     #[test]
+    fn an_opened_gate_frees_what_is_inside_and_what_arrives_until_it_is_closed() {
+        let opened = [held(1, 1), Event::Opened, held(2, 1), left(1), left(2)];
+        assert_eq!(law(&opened, NOTHING), Ok(()));
+        let later = [held(1, 1), Event::Opened, Event::Closed, left(1)];
+        assert_eq!(law(&later, NOTHING), Ok(()));
+        let closed = [Event::Opened, Event::Closed, held(1, 1), left(1)];
+        let violation = Violation::LeftEarly { id: 1, epoch: 1 };
+        assert_eq!(nothing_leaves_early(&closed), Err(violation));
+    }
+
+    #[test]
     fn what_is_not_there_can_not_leave() {
         let forged = Err(Violation::Forged { id: 1 });
         assert_eq!(nothing_leaves_early(&[left(1)]), forged);

@@ -3,7 +3,6 @@
 
 #[cfg(test)]
 mod rows {
-    use qdisc_model::command::{CommandError, Root, Verb, parse};
     use qdisc_model::limit::LARGEST_PACKET;
     use qdisc_model::packet::Packet;
     use qdisc_model::plug::{
@@ -14,13 +13,19 @@ mod rows {
         tx_queue_len: 32,
         psched_mtu: 1514,
     };
-    const ROOMY: Qopt = Qopt {
-        action: LIMIT,
-        limit: 10_000_000,
-    };
+
+    fn limited(limit: u32) -> Plug {
+        Plug::init(
+            Some(Qopt {
+                action: LIMIT,
+                limit,
+            }),
+            IFB,
+        )
+    }
 
     fn roomy() -> Plug {
-        Plug::init(Some(ROOMY), IFB)
+        limited(10_000_000)
     }
 
     fn send(plug: &mut Plug, action: i32) {
@@ -35,24 +40,6 @@ mod rows {
 
     fn run(plug: &mut Plug) -> Vec<u64> {
         plug.run().iter().map(|packet| packet.id).collect()
-    }
-
-    fn tc(root: &mut Root, verb: Verb, words: &str) -> Result<Vec<Packet>, CommandError> {
-        root.tc(verb, &words.split_whitespace().collect::<Vec<_>>(), IFB)
-    }
-
-    /// A root after `tc qdisc add ... plug WORDS` on a fresh IFB.
-    fn added(words: &str) -> Plug {
-        let mut root = Root::Default;
-        tc(&mut root, Verb::Add, words).unwrap();
-        plug_of(&mut root).clone()
-    }
-
-    fn plug_of(root: &mut Root) -> &mut Plug {
-        match root {
-            Root::Plug(plug) => plug,
-            other => panic!("no plug but {other:?}"),
-        }
     }
 
     #[test]
@@ -253,20 +240,20 @@ mod rows {
     #[test]
     fn the_limit_is_bytes_and_excess_is_dropped_at_the_tail() {
         // Default limit, packets of 1,400 bytes: 34 fit.
-        let mut plug = added("");
+        let mut plug = Plug::init(None, IFB);
         let queued = (0..40)
             .filter(|id| plug.enqueue(Packet::held(*id, 1400)) == Enqueued::Queued)
             .count();
         assert_eq!((queued, plug.drops()), (34, 6));
         // A packet that fills the last byte is taken.
-        let mut plug = added("limit 300");
+        let mut plug = limited(300);
         fill(&mut plug, 0..3);
         assert_eq!(plug.enqueue(Packet::held(3, 1)), Enqueued::Dropped);
     }
 
     #[test]
     fn a_dropped_packet_is_counted_in_no_epoch() {
-        let mut plug = added("limit 250");
+        let mut plug = limited(250);
         fill(&mut plug, 0..2);
         assert_eq!(plug.enqueue(Packet::held(2, 100)), Enqueued::Dropped);
         send(&mut plug, BUFFER);
@@ -278,7 +265,7 @@ mod rows {
 
     #[test]
     fn released_packets_take_room_until_they_have_left() {
-        let mut plug = added("limit 200");
+        let mut plug = limited(200);
         fill(&mut plug, 0..2);
         send(&mut plug, BUFFER);
         send(&mut plug, RELEASE_ONE);
@@ -303,7 +290,7 @@ mod rows {
     #[test]
     fn an_offload_packet_is_one_packet_and_its_repeated_headers_are_backlog() {
         // 8,054 bytes in segments of 1,448: measured as a backlog of 8,324.
-        let mut plug = added("limit 8054");
+        let mut plug = limited(8054);
         let packet = Packet {
             wire_bytes: 8324,
             ..Packet::held(0, 8054)
@@ -318,12 +305,12 @@ mod rows {
 
     #[test]
     fn the_default_limit_never_takes_a_full_offload_packet() {
-        let mut plug = added("");
+        let mut plug = Plug::init(None, IFB);
         assert_eq!(
             plug.enqueue(Packet::held(0, LARGEST_PACKET)),
             Enqueued::Dropped
         );
-        let mut plug = added(&format!("limit {LARGEST_PACKET}"));
+        let mut plug = limited(LARGEST_PACKET);
         assert_eq!(
             plug.enqueue(Packet::held(0, LARGEST_PACKET)),
             Enqueued::Queued
@@ -332,7 +319,7 @@ mod rows {
 
     #[test]
     fn the_door_wraps_at_32_bits() {
-        let mut plug = added("limit 4294967295");
+        let mut plug = limited(4294967295);
         let huge = Packet {
             wire_bytes: u32::MAX - 10,
             ..Packet::held(0, 100)
@@ -340,6 +327,46 @@ mod rows {
         assert_eq!(plug.enqueue(huge), Enqueued::Queued);
         assert_eq!(plug.enqueue(Packet::held(1, 100)), Enqueued::Queued);
         assert_eq!(plug.backlog(), 89);
+    }
+
+    #[test]
+    fn peek_shows_nothing_that_may_not_leave() {
+        let mut plug = roomy();
+        fill(&mut plug, 0..2);
+        assert_eq!(plug.peek(), None);
+        send(&mut plug, BUFFER);
+        assert_eq!(plug.peek(), None);
+    }
+
+    #[test]
+    fn peek_takes_the_packet_out_and_puts_it_aside() {
+        let mut plug = roomy();
+        fill(&mut plug, 0..2);
+        send(&mut plug, BUFFER);
+        fill(&mut plug, 2..3);
+        send(&mut plug, RELEASE_ONE);
+        for _ in 0..3 {
+            assert_eq!(plug.peek().map(|packet| packet.id), Some(0));
+        }
+        assert_eq!((plug.held().len(), plug.backlog()), (2, 300));
+        let before = plug.clone();
+        assert_eq!(run(&mut plug), [0, 1]);
+        assert_eq!(plug.backlog(), 100);
+        // A parent that peeks and then takes without looking aside gets the second one first.
+        let mut plug = before;
+        assert_eq!(plug.dequeue().map(|packet| packet.id), Some(1));
+        assert_eq!(plug.dequeue_peeked().map(|packet| packet.id), Some(0));
+    }
+
+    #[test]
+    fn reset_purges_what_was_put_aside() {
+        let mut plug = roomy();
+        fill(&mut plug, 0..2);
+        send(&mut plug, RELEASE_INDEFINITE);
+        plug.peek();
+        let lost: Vec<u64> = plug.reset().iter().map(|packet| packet.id).collect();
+        assert_eq!((lost, plug.backlog()), (vec![0, 1], 0));
+        assert_eq!(plug.peek(), None);
     }
 
     #[test]
@@ -358,136 +385,8 @@ mod rows {
     }
 
     #[test]
-    fn add_with_an_action_is_a_black_hole() {
-        for words in ["block", "release", "release_indefinite"] {
-            let mut plug = added(words);
-            assert_eq!(plug.limit(), 0, "{words}");
-            assert_eq!(
-                plug.enqueue(Packet::held(0, 60)),
-                Enqueued::Dropped,
-                "{words}"
-            );
-        }
-    }
-
-    #[test]
     fn a_zeroed_message_on_creation_is_a_black_hole() {
         // What libnl's `nl-qdisc-add ... plug` sends without `--limit`.
         assert_eq!(Plug::init(Some(Qopt::default()), IFB).limit(), 0);
-    }
-
-    #[test]
-    fn the_last_keyword_wins() {
-        let limit = Qopt {
-            action: LIMIT,
-            limit: 100,
-        };
-        assert_eq!(parse(&["block", "limit", "100"]), Ok(Some(limit)));
-        let block = Qopt {
-            action: BUFFER,
-            limit: 100,
-        };
-        assert_eq!(parse(&["limit", "100", "block"]), Ok(Some(block)));
-        assert_eq!(
-            parse(&["block", "release"]).unwrap().unwrap().action,
-            RELEASE_ONE
-        );
-        // On creation only the number counts, wherever it stands.
-        assert_eq!(added("limit 100 block").limit(), 100);
-        // On a change `block limit N` blocks nothing, silently.
-        let mut root = Root::Default;
-        tc(&mut root, Verb::Add, "limit 1m").unwrap();
-        tc(&mut root, Verb::Change, "release_indefinite").unwrap();
-        tc(&mut root, Verb::Change, "block limit 1m").unwrap();
-        let plug = plug_of(&mut root);
-        fill(plug, 0..1);
-        assert_eq!(run(plug), [0]);
-    }
-
-    #[test]
-    fn change_without_keywords_has_no_effect() {
-        assert_eq!(parse(&[]), Ok(None));
-        let mut root = Root::Default;
-        tc(&mut root, Verb::Add, "limit 1m").unwrap();
-        fill(plug_of(&mut root), 0..2);
-        let before = root.clone();
-        assert_eq!(tc(&mut root, Verb::Change, ""), Ok(Vec::new()));
-        assert_eq!(root, before);
-    }
-
-    #[test]
-    fn replace_over_a_plug_is_a_change_of_its_limit() {
-        let mut root = Root::Default;
-        tc(&mut root, Verb::Replace, "limit 1m").unwrap();
-        fill(plug_of(&mut root), 0..2);
-        tc(&mut root, Verb::Replace, "limit 2m").unwrap();
-        let plug = plug_of(&mut root);
-        assert_eq!((plug.held().len(), plug.limit()), (2, 2 << 20));
-    }
-
-    #[test]
-    fn change_over_another_kind_makes_a_black_hole() {
-        let mut root = Root::Foreign;
-        tc(&mut root, Verb::Change, "block").unwrap();
-        assert_eq!(plug_of(&mut root).limit(), 0);
-    }
-
-    #[test]
-    fn change_over_the_default_qdisc_and_add_over_a_plug_are_refused() {
-        let mut root = Root::Default;
-        assert_eq!(
-            tc(&mut root, Verb::Change, "block"),
-            Err(CommandError::NotFound)
-        );
-        tc(&mut root, Verb::Add, "limit 1m").unwrap();
-        assert_eq!(
-            tc(&mut root, Verb::Add, "limit 1m"),
-            Err(CommandError::Exists)
-        );
-        let foreign = &mut Root::Foreign;
-        assert_eq!(
-            tc(foreign, Verb::Add, "limit 1m"),
-            Err(CommandError::Exists)
-        );
-    }
-
-    #[test]
-    fn delete_loses_what_is_held() {
-        let mut root = Root::Default;
-        tc(&mut root, Verb::Add, "limit 1m").unwrap();
-        fill(plug_of(&mut root), 0..2);
-        assert_eq!(root.delete().unwrap().len(), 2);
-        assert_eq!(root, Root::Default);
-        assert_eq!(root.delete(), Err(CommandError::NotFound));
-    }
-
-    #[test]
-    fn sizes_are_read_as_tc_reads_them() {
-        let limit = |word| parse(&["limit", word]).map(|options| options.unwrap().limit);
-        for (word, bytes) in [
-            ("48448", 48_448),
-            ("7b", 7),
-            ("3k", 3072),
-            ("3Kb", 3072),
-            ("10M", 10 << 20),
-            ("1gb", 1 << 30),
-            ("8kbit", 1024),
-            ("8mbit", 1 << 20),
-            ("1Gbit", (1 << 30) / 8),
-        ] {
-            assert_eq!(limit(word), Ok(bytes), "{word}");
-        }
-        for word in ["", "k", "11gb", "-1", "1x", "4294967296"] {
-            assert_eq!(
-                limit(word),
-                Err(CommandError::BadLimit(word.to_owned())),
-                "{word}"
-            );
-        }
-        assert_eq!(parse(&["limit"]), Err(CommandError::MissingLimit));
-        assert_eq!(
-            parse(&["blok"]),
-            Err(CommandError::UnknownWord("blok".to_owned()))
-        );
     }
 }

@@ -276,6 +276,7 @@ mod lockstep {
                 limit,
                 in_flight,
                 on_overflow,
+                on_late: model::OnLate::Hold,
             }),
             kernel::Gate::new(config),
         )
