@@ -2,7 +2,8 @@
 //!
 //! [`plug`] is Linux's `sch_plug` exactly as it is, faults included; [`command`] is the way `tc`
 //! talks to it; [`epoch`] is the gate as it should be; [`invariant`] states the law both are held
-//! to, over a trace of what happened. [`limit`] says how small a byte limit may be.
+//! to, over a trace of what happened. [`limit`] says how small a byte limit may be. [`metrics`] is
+//! what a receiver makes of the packets that come through.
 //!
 //! Nothing here reads a clock, a file or a device: the same steps give the same state, so a state
 //! can be hashed, compared, explored and shrunk.
@@ -11,5 +12,6 @@ pub mod command;
 pub mod epoch;
 pub mod invariant;
 pub mod limit;
+pub mod metrics;
 pub mod packet;
 pub mod plug;
