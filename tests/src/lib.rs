@@ -1,5 +1,6 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, a laboratory
-//! of network namespaces on the running kernel, and how a test skips.
+//! of network namespaces on the running kernel, the lab of guests with Debian's kernels, and how a
+//! test skips.
 
 use std::io::Write;
 
@@ -7,6 +8,7 @@ pub mod captures;
 pub mod examples;
 pub mod fuzz;
 pub mod generate;
+pub mod lab;
 pub mod netlab;
 
 /// Says aloud that the test `name` did not do its work, and why.

@@ -3,6 +3,7 @@
 //! In Rust instead of shell or make, so that a clone needs only cargo (matklad's xtask pattern).
 
 mod bench;
+mod lab;
 mod setup;
 mod test;
 mod tidy;
@@ -13,10 +14,11 @@ use std::process::ExitCode;
 use xshell::Shell;
 
 const USAGE: &str = "\
-usage: cargo xtask TASK
+usage: cargo xtask TASK [ARGUMENT]...
 
   setup   install the Debian packages that the tests use (needs root; says what it can't)
   test    setup, then formatting, lints and all tests; ends with the number of tests
+  lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
   bench   all benchmarks in a release build; writes docs/benchmarks.md
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
 ";
@@ -24,6 +26,7 @@ usage: cargo xtask TASK
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let task = match arguments.as_slice() {
+        [task, rest @ ..] if task == "lab" => return report(lab::run(rest)),
         [task] => task.as_str(),
         _ => "",
     };
@@ -41,14 +44,18 @@ fn main() -> ExitCode {
             Ok(false)
         }
     });
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report(done.map(|clean| match clean {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }))
+}
+
+/// The exit status of a task; an error is told.
+fn report(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// A shell in the root of the workspace, wherever the task was called.

@@ -18,6 +18,12 @@ const TOOLS: &[(&str, &str, &str)] = &[
         "runs the deploy script as a plain POSIX shell",
     ),
     ("shellcheck", "shellcheck", "checks the deploy script"),
+    (
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "boots the kernels of the lab",
+    ),
+    ("xz", "xz-utils", "unpacks the kernels' modules"),
     ("tcpdump", "tcpdump", "an independent reader of captures"),
     ("tshark", "tshark", "an independent dissector of frames"),
 ];

@@ -1,0 +1,362 @@
+//! A guest: QEMU with one of Debian's kernels and `lab-init` as its first process, which runs jobs
+//! and sends back what they wrote (see `protocol`). The console is only for diagnosis; a crash of
+//! the kernel that shows there fails the run.
+
+use std::fs;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::LabError;
+use super::image::Image;
+use super::protocol::{Ended, Frame, Hello, Job, PORT, VERSION};
+
+const QEMU: &str = "qemu-system-x86_64";
+/// A guest that has not said hello by then never will. A busy machine takes half a minute.
+const BOOT: Duration = Duration::from_secs(180);
+/// The same with KVM, which may hang where it does not work; then TCG takes over.
+const BOOT_KVM: Duration = Duration::from_secs(15);
+/// A guest ends its jobs itself; so long after their limit, the guest is dead.
+const GRACE: Duration = Duration::from_secs(30);
+/// No console output is of interest, warnings of the kernel are.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
+    mitigations=off nokaslr random.trust_cpu=on net.ifnames=0";
+/// What a kernel writes when it is broken.
+const CRASHES: [&str; 6] = [
+    "Kernel panic",
+    "Oops:",
+    "BUG:",
+    "general protection fault",
+    "WARNING: CPU:",
+    "Call Trace:",
+];
+
+/// What QEMU computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// QEMU's own translator, which works everywhere.
+    Tcg,
+    /// The processor's help through /dev/kvm.
+    Kvm,
+}
+
+impl Accelerator {
+    /// TCG, unless LAB_ACCEL=kvm asks for more.
+    #[must_use]
+    pub fn wanted() -> Self {
+        match std::env::var_os("LAB_ACCEL") {
+            Some(value) if value == "kvm" => Self::Kvm,
+            _ => Self::Tcg,
+        }
+    }
+}
+
+/// The size of a guest.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub processors: u32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            memory: 512,
+            processors: 1,
+        }
+    }
+}
+
+/// A running guest; killed when dropped.
+#[derive(Debug)]
+pub struct Guest {
+    qemu: Child,
+    stream: UnixStream,
+    frames: Receiver<Frame>,
+    hello: Hello,
+    boot: Duration,
+    console: PathBuf,
+    // Removed last: QEMU writes into it.
+    _place: TempDir,
+}
+
+/// Whether this machine has QEMU.
+///
+/// # Errors
+/// [`LabError::Unavailable`] when it has not.
+pub fn find_qemu() -> Result<(), LabError> {
+    let found = Command::new(QEMU).arg("--version").output();
+    match found {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(LabError::Unavailable(format!(
+            "no `{QEMU}` (Debian package qemu-system-x86)"
+        ))),
+    }
+}
+
+impl Guest {
+    /// Boots the image and waits until the guest is ready.
+    ///
+    /// # Errors
+    /// When there is no QEMU, or the guest did not come up, with what its console shows.
+    pub fn boot(image: &Image, size: &Size) -> Result<Self, LabError> {
+        find_qemu()?;
+        if Accelerator::wanted() == Accelerator::Kvm {
+            match Self::start(image, size, Accelerator::Kvm, BOOT_KVM) {
+                Err(error) => eprintln!("lab: no guest with KVM, using TCG: {error}"),
+                booted => return booted,
+            }
+        }
+        Self::start(image, size, Accelerator::Tcg, BOOT)
+    }
+
+    fn start(
+        image: &Image,
+        size: &Size,
+        accelerator: Accelerator,
+        limit: Duration,
+    ) -> Result<Self, LabError> {
+        let begin = Instant::now();
+        let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
+        let socket = place.path().join("port");
+        let console = place.path().join("console");
+        let listener = UnixListener::bind(&socket).map_err(LabError::io("can't make a socket"))?;
+        let mut qemu = command(image, size, accelerator, &socket, &console)
+            .spawn()
+            .map_err(LabError::io(QEMU))?;
+        let (stream, frames) = match listen(&listener, &mut qemu) {
+            Ok(connected) => connected,
+            Err(error) => {
+                let _ = qemu.kill();
+                let _ = qemu.wait();
+                return Err(error);
+            }
+        };
+        let hello = Hello {
+            version: VERSION,
+            kernel: String::new(),
+            uptime_ms: 0,
+            failed_modules: Vec::new(),
+        };
+        let mut guest = Self {
+            qemu,
+            stream,
+            frames,
+            hello,
+            boot: Duration::ZERO,
+            console,
+            _place: place,
+        };
+        match guest.next(limit)? {
+            Frame::Hello(hello) if hello.version == VERSION => guest.hello = hello,
+            other => {
+                return Err(LabError::Guest(format!(
+                    "the guest greeted with {other:?} instead of version {VERSION}"
+                )));
+            }
+        }
+        guest.boot = begin.elapsed();
+        Ok(guest)
+    }
+
+    /// What the guest said when it was ready.
+    #[must_use]
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// From the start of QEMU until the guest was ready.
+    #[must_use]
+    pub fn boot_time(&self) -> Duration {
+        self.boot
+    }
+
+    /// Runs a job; its output goes to `output` as it comes, with `true` for standard error.
+    ///
+    /// # Errors
+    /// When the guest is dead or has crashed; never because of how the job ended.
+    pub fn run(
+        &mut self,
+        job: Job,
+        mut output: impl FnMut(bool, &[u8]),
+    ) -> Result<Ended, LabError> {
+        let deadline = Instant::now() + Duration::from_millis(job.limit_ms) + GRACE;
+        let sent = Frame::Job(job).write(&mut self.stream);
+        sent.map_err(|error| self.dead(&format!("it takes no jobs: {error}")))?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.next(left)? {
+                Frame::Stdout(bytes) => output(false, &bytes),
+                Frame::Stderr(bytes) => output(true, &bytes),
+                Frame::Ended(ended) => {
+                    self.healthy()?;
+                    return Ok(ended);
+                }
+                other => return Err(self.dead(&format!("it sent {other:?}"))),
+            }
+        }
+    }
+
+    /// Everything that the console shows.
+    #[must_use]
+    pub fn console(&self) -> String {
+        let bytes = fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// Powers the guest off in good order.
+    ///
+    /// # Errors
+    /// When the kernel had crashed.
+    pub fn power_off(mut self) -> Result<(), LabError> {
+        // What can't be told to power off is killed when dropped.
+        if Frame::PowerOff.write(&mut self.stream).is_ok() {
+            let deadline = Instant::now() + GRACE;
+            while matches!(self.qemu.try_wait(), Ok(None)) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        self.healthy()
+    }
+
+    /// The console shows no crash.
+    fn healthy(&self) -> Result<(), LabError> {
+        match crash(&self.console()) {
+            None => Ok(()),
+            Some(text) => Err(LabError::Guest(format!("the kernel crashed:\n{text}"))),
+        }
+    }
+
+    fn next(&mut self, limit: Duration) -> Result<Frame, LabError> {
+        match self.frames.recv_timeout(limit) {
+            Ok(frame) => Ok(frame),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(self.dead(&format!("it was silent for {} s", limit.as_secs())))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                // QEMU may still be writing the last lines.
+                thread::sleep(Duration::from_millis(200));
+                Err(self.dead("it is gone"))
+            }
+        }
+    }
+
+    fn dead(&self, why: &str) -> LabError {
+        let console = self.console();
+        let text = crash(&console).unwrap_or_else(|| last_lines(&console));
+        LabError::Guest(format!("the guest is dead: {why}; its console:\n{text}"))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Waits until QEMU has connected, and reads frames in a thread of their own.
+fn listen(
+    listener: &UnixListener,
+    qemu: &mut Child,
+) -> Result<(UnixStream, Receiver<Frame>), LabError> {
+    listener
+        .set_nonblocking(true)
+        .map_err(LabError::io("can't listen"))?;
+    let mut reader = loop {
+        if let Ok((stream, _)) = listener.accept() {
+            break stream;
+        }
+        if let Ok(Some(status)) = qemu.try_wait() {
+            let mut said = String::new();
+            if let Some(mut stderr) = qemu.stderr.take() {
+                let _ = std::io::Read::read_to_string(&mut stderr, &mut said);
+            }
+            return Err(LabError::Guest(format!(
+                "{QEMU} ended with {status}: {}",
+                said.trim()
+            )));
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    reader
+        .set_nonblocking(false)
+        .map_err(LabError::io("can't listen"))?;
+    let writer = reader.try_clone().map_err(LabError::io("can't listen"))?;
+    let (found, frames) = channel();
+    thread::spawn(move || {
+        while let Ok(Some(frame)) = Frame::read(&mut reader) {
+            if found.send(frame).is_err() {
+                return;
+            }
+        }
+    });
+    Ok((writer, frames))
+}
+
+fn command(
+    image: &Image,
+    size: &Size,
+    accelerator: Accelerator,
+    socket: &Path,
+    console: &Path,
+) -> Command {
+    let mut qemu = Command::new(QEMU);
+    qemu.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+    qemu.args(["-no-reboot", "-machine", "q35"]);
+    match accelerator {
+        Accelerator::Tcg => qemu.args(["-accel", "tcg", "-cpu", "max"]),
+        Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
+    };
+    qemu.arg("-smp").arg(size.processors.to_string());
+    qemu.arg("-m").arg(format!("{}M", size.memory));
+    qemu.arg("-kernel").arg(&image.kernel.image);
+    qemu.arg("-initrd").arg(image.initrd.path());
+    qemu.args(["-append", KERNEL_ARGUMENTS]);
+    qemu.args(["-device", "virtio-serial-pci"]);
+    qemu.arg("-chardev")
+        .arg(format!("socket,id=port,path={}", socket.display()));
+    qemu.arg("-device")
+        .arg(format!("virtserialport,chardev=port,name={PORT}"));
+    qemu.arg("-serial")
+        .arg(format!("file:{}", console.display()));
+    qemu.stdin(Stdio::null()).stdout(Stdio::null());
+    qemu.stderr(Stdio::piped());
+    qemu
+}
+
+/// What the console shows of a crash, from its first line on.
+fn crash(console: &str) -> Option<String> {
+    let is_crash = |line: &&str| CRASHES.iter().any(|crash| line.contains(crash));
+    console.lines().find(is_crash)?;
+    let mut lines = console.lines().skip_while(|line| !is_crash(line));
+    let text: Vec<&str> = lines.by_ref().take(60).collect();
+    Some(text.join("\n"))
+}
+
+fn last_lines(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_is_found_in_a_console() {
+        let console = "[ 1.0] fine\n[ 2.0] BUG: unable to handle page fault\n[ 2.1] RIP: x\n";
+        assert_eq!(
+            crash(console).as_deref(),
+            Some("[ 2.0] BUG: unable to handle page fault\n[ 2.1] RIP: x")
+        );
+        assert_eq!(crash("[ 1.0] fine\n"), None);
+    }
+}

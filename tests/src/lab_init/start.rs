@@ -1,0 +1,100 @@
+//! From a bare kernel to a system that programs can run in.
+
+use std::ffi::CStr;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, mount};
+use rustix::system::{init_module, sethostname, uname};
+use tests::lab::image::MODULES;
+use tests::lab::protocol::PORT;
+
+/// What is mounted: type and place.
+const MOUNTS: [(&str, &str); 6] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/run"),
+    ("tmpfs", "/tmp"),
+    ("devpts", "/dev/pts"),
+];
+/// What some kernels may lack.
+const WELCOME: [(&str, &str); 2] = [("bpf", "/sys/fs/bpf"), ("cgroup2", "/sys/fs/cgroup")];
+/// Modules that make interfaces by themselves, which scripts and tests want to do.
+const PARAMETERS: [(&str, &CStr); 2] = [("ifb", c"numifbs=0"), ("dummy", c"numdummies=0")];
+
+/// Mounts the file systems that programs expect.
+pub(crate) fn mount_all() -> io::Result<()> {
+    for (kind, place) in MOUNTS {
+        fs::create_dir_all(place)?;
+        mount(kind, place, kind, MountFlags::empty(), None)?;
+    }
+    for (kind, place) in WELCOME {
+        let _ = mount(kind, place, kind, MountFlags::empty(), None);
+    }
+    sethostname(b"lab")?;
+    Ok(())
+}
+
+/// Loads the modules of the image in their order; says which the kernel refused, and why.
+pub(crate) fn load_modules() -> io::Result<Vec<String>> {
+    let Ok(listing) = fs::read_dir(format!("/{MODULES}")) else {
+        return Ok(Vec::new());
+    };
+    let mut paths: Vec<_> = listing.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut failed = Vec::new();
+    for path in paths {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = name.split_once('-').map_or("", |(_, name)| name);
+        let parameters = PARAMETERS.iter().find(|(module, _)| *module == name);
+        let parameters = parameters.map_or(c"", |(_, parameters)| parameters);
+        if let Err(error) = init_module(&fs::read(&path)?, parameters) {
+            failed.push(format!("{name}: {error}"));
+        }
+        // The image lies in memory; what is loaded is not needed twice.
+        fs::remove_file(&path)?;
+    }
+    Ok(failed)
+}
+
+/// Switches the loopback interface on.
+pub(crate) fn loopback() {
+    let _ = Command::new("/bin/ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+}
+
+/// Opens the port to the host, which may take a moment to appear.
+pub(crate) fn open_port() -> io::Result<File> {
+    for _ in 0..500 {
+        for entry in fs::read_dir("/sys/class/virtio-ports")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+            if name.trim() == PORT {
+                let device = format!("/dev/{}", entry.file_name().to_string_lossy());
+                return OpenOptions::new().read(true).write(true).open(device);
+            }
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Err(io::Error::other(format!("no virtio port `{PORT}`")))
+}
+
+/// The kernel's release.
+pub(crate) fn release() -> String {
+    uname().release().to_string_lossy().into_owned()
+}
+
+/// Milliseconds since the kernel's start.
+pub(crate) fn uptime_ms() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/uptime")?;
+    let seconds = text.split(' ').next().and_then(|s| s.parse::<f64>().ok());
+    Ok((seconds.unwrap_or_default() * 1000.0) as u64)
+}
