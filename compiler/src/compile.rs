@@ -1,4 +1,4 @@
-//! The whole pipeline on one page: policy, program, rules, read back, proof, script.
+//! The whole pipeline on one page: policy, program, rules, read back, proof, script or hook.
 //!
 //! Nothing is returned unless the rules that were made, read back by code that knows nothing of
 //! how they were made, are proved equal to the policy for every possible frame.
@@ -39,6 +39,15 @@ pub struct Compiled {
     /// The text for `nft -f` or `tc -batch`.
     pub rules: String,
     /// The script that deploys them.
+    pub script: String,
+    /// What was proved about the rules.
+    pub proof: Proof,
+}
+
+/// A proven hook for Xen.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// The script for `xl remus -N`, with the rules inside.
     pub script: String,
     /// What was proved about the rules.
     pub proof: Proof,
@@ -87,17 +96,8 @@ pub enum CompileError {
 ///
 /// [`CompileError`]; then nothing has been made.
 pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
-    let policy = request.policy;
-    let limit = gate_limit(policy)?;
-    let rules = make_rules(request)?;
-    let proof = in_space(|space| {
-        let broken = verify_expectations(space, policy)?;
-        if !broken.is_empty() {
-            return Err(CompileError::Broken(broken));
-        }
-        let outcome = read_back(request.backend, space, &rules, &request.vif)?;
-        verify_equivalent(space, policy, &outcome, &request.ifb)?.map_err(CompileError::Differs)
-    })?;
+    let limit = gate_limit(request.policy)?;
+    let (rules, proof) = proved_rules(request, &target(request))?;
     let script = script::deploy(script::Parts {
         target: &target(request),
         backend: request.backend,
@@ -112,17 +112,67 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
     })
 }
 
+/// Compiles a policy to a hook for `xl remus -N` and proves its rules. The devices of the request are
+/// not looked at: libxl names the vif when it calls the hook.
+///
+/// # Errors
+///
+/// [`CompileError`]; then nothing has been made.
+pub fn compile_xen_hook(request: &Request<'_>) -> Result<Hook, CompileError> {
+    let (vif, ifb) = Device::stand_ins();
+    let request = Request {
+        vif,
+        ifb,
+        ..request.clone()
+    };
+    let limit = gate_limit(request.policy)?;
+    // Without a header: the name of a policy must not get into a text that the shell expands.
+    let bare = Target {
+        header: Vec::new(),
+        ..target(&request)
+    };
+    let (rules, proof) = proved_rules(&request, &bare)?;
+    let header = provenance(&request);
+    let script = script::xen_hook(script::HookParts {
+        header: &header,
+        backend: request.backend,
+        rules: &rules,
+        hash: &hash(request.text),
+        limit,
+        interval: request.policy.gate.interval.map(|time| time.as_millis()),
+    })?;
+    Ok(Hook { script, proof })
+}
+
+/// The rules for a target, and the proof that they are the policy.
+fn proved_rules(request: &Request<'_>, target: &Target) -> Result<(String, Proof), CompileError> {
+    let policy = request.policy;
+    let rules = emit(request, target)?;
+    let proof = in_space(|space| {
+        let broken = verify_expectations(space, policy)?;
+        if !broken.is_empty() {
+            return Err(CompileError::Broken(broken));
+        }
+        let outcome = read_back(request.backend, space, &rules, &request.vif)?;
+        verify_equivalent(space, policy, &outcome, &request.ifb)?.map_err(CompileError::Differs)
+    })?;
+    Ok((rules, proof))
+}
+
 /// The rules alone, without proof: for whoever judges them by other means.
 ///
 /// # Errors
 ///
 /// [`CompileError`] if the policy can't be lowered or the back end refuses it.
 pub fn make_rules(request: &Request<'_>) -> Result<String, CompileError> {
+    emit(request, &target(request))
+}
+
+fn emit(request: &Request<'_>, target: &Target) -> Result<String, CompileError> {
     let program = lower(request.policy)?;
-    let target = target(request);
     Ok(match request.backend {
-        Kind::Nft => backend::nft::emit(&program, request.policy, &target)?,
-        Kind::U32 => backend::u32::emit(&program, request.policy, &target)?,
+        Kind::Nft => backend::nft::emit(&program, request.policy, target)?,
+        Kind::U32 => backend::u32::emit(&program, request.policy, target)?,
     })
 }
 
@@ -161,27 +211,35 @@ pub fn hash(text: &str) -> String {
         .collect()
 }
 
-/// The target with the header that each artefact carries: no date, so that the same input gives
-/// the same bytes.
+/// The target with the header that each artefact carries.
 fn target(request: &Request<'_>) -> Target {
+    let mut header = provenance(request);
+    header.push(format!(
+        "vif {}, held frames go to {}",
+        request.vif, request.ifb
+    ));
+    Target {
+        vif: request.vif.clone(),
+        ifb: request.ifb.clone(),
+        header,
+    }
+}
+
+/// Where an artefact comes from: no date, so that the same input gives the same bytes.
+fn provenance(request: &Request<'_>) -> Vec<String> {
     let name: String = request
         .name
         .chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect();
-    Target {
-        vif: request.vif.clone(),
-        ifb: request.ifb.clone(),
-        header: vec![
-            format!(
-                "made by epochgate {} ({} back end)",
-                env!("CARGO_PKG_VERSION"),
-                request.backend
-            ),
-            format!("policy {name}, sha256 {}", hash(request.text)),
-            format!("vif {}, held frames go to {}", request.vif, request.ifb),
-        ],
-    }
+    vec![
+        format!(
+            "made by epochgate {} ({} back end)",
+            env!("CARGO_PKG_VERSION"),
+            request.backend
+        ),
+        format!("policy {name}, sha256 {}", hash(request.text)),
+    ]
 }
 
 impl From<SpaceFull> for CompileError {

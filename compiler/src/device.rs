@@ -68,6 +68,16 @@ impl Device {
         Self(format!("ifb-{digits}"))
     }
 
+    /// A vif and an IFB whose real names come later: a proof about rules does not depend on what
+    /// devices are called, as long as they are two.
+    #[must_use]
+    pub fn stand_ins() -> (Self, Self) {
+        (
+            Self("vif-stands-here".to_owned()),
+            Self("ifb-stands-here".to_owned()),
+        )
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -133,6 +143,14 @@ mod tests {
             Device::new(ifb("vif12345.6789").as_str()),
             Ok(ifb("vif12345.6789"))
         );
+    }
+
+    #[test]
+    fn stand_ins_are_devices() {
+        let (vif, ifb) = Device::stand_ins();
+        assert_eq!(Device::new(vif.as_str()), Ok(vif.clone()));
+        assert_eq!(Device::new(ifb.as_str()), Ok(ifb.clone()));
+        assert_ne!(vif, ifb);
     }
 
     #[test]

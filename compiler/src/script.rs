@@ -1,10 +1,11 @@
-//! The deploy script: one POSIX shell file per vif, with the rules inside.
+//! The deploy script: one POSIX shell file per vif, with the rules inside. And the hook for Xen, the
+//! same for whatever vif `xl remus` names when it calls it.
 //!
 //! The order of its steps is what keeps held packets in (DESIGN section 3 and the kernel facts
 //! there): the plug stands before any rule sends to it, tc filters change under a guard that
 //! holds everything, nftables rules change in one transaction.
 
-use minijinja::{Environment, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 use policy_lang::Policy;
 
 use crate::backend::{Kind, Target};
@@ -40,9 +41,7 @@ pub fn limit(policy: &Policy) -> u64 {
 ///
 /// If the template is broken, which the tests would show.
 pub fn deploy(parts: Parts<'_>) -> Result<String, minijinja::Error> {
-    let mut templates = Environment::new();
-    templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    let text = templates.render_named_str(
+    render(
         "deploy.sh",
         include_str!("script/deploy.sh.j2"),
         context! {
@@ -55,8 +54,63 @@ pub fn deploy(parts: Parts<'_>) -> Result<String, minijinja::Error> {
             policy => parts.hash,
             rules => parts.rules.trim_end(),
         },
-    )?;
-    Ok(text + "\n")
+    )
+}
+
+/// What goes into a hook for `xl remus -N`.
+#[derive(Clone, Copy, Debug)]
+pub struct HookParts<'a> {
+    /// Lines that say where the script comes from.
+    pub header: &'a [String],
+    /// Which tool loads the rules.
+    pub backend: Kind,
+    /// The rules for [`Device::stand_ins`], proved before they come here.
+    pub rules: &'a str,
+    /// The hash of the policy text.
+    pub hash: &'a str,
+    /// Most bytes that the gate holds.
+    pub limit: u32,
+    /// The time between checkpoints that the policy asks for, in milliseconds.
+    pub interval: Option<u128>,
+}
+
+/// The hook for Xen as text. What libxl expects of it: tools/libs/light/libxl_netbuffer.c.
+///
+/// # Errors
+///
+/// If the template is broken, which the tests would show.
+pub fn xen_hook(parts: HookParts<'_>) -> Result<String, minijinja::Error> {
+    render(
+        "xen-hook.sh",
+        include_str!("script/xen-hook.sh.j2"),
+        context! {
+            header => parts.header.to_vec(),
+            backend => parts.backend.name(),
+            limit => parts.limit,
+            policy => parts.hash,
+            interval => parts.interval.map(|time| time.to_string()),
+            rules => with_variables(parts.rules.trim_end()),
+        },
+    )
+}
+
+/// Rules as the body of a here document in which the shell fills in the names.
+fn with_variables(rules: &str) -> String {
+    let quoted = rules
+        .replace('\\', r"\\")
+        .replace('`', r"\`")
+        .replace('$', r"\$");
+    let (vif, ifb) = Device::stand_ins();
+    quoted
+        .replace(&table(&vif), "$TABLE")
+        .replace(vif.as_str(), "$VIF")
+        .replace(ifb.as_str(), "$IFB")
+}
+
+fn render(name: &str, template: &str, values: Value) -> Result<String, minijinja::Error> {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    Ok(templates.render_named_str(name, template, values)? + "\n")
 }
 
 /// The name of the nftables table of a vif.

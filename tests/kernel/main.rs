@@ -9,6 +9,7 @@ mod nft_readback;
 mod script;
 mod u32;
 mod u32_readback;
+mod xen;
 
 use std::process::ExitCode;
 
@@ -92,5 +93,6 @@ fn main() -> ExitCode {
     trials.extend(u32_readback::trials(&here));
     trials.extend(examples::trials(&here));
     trials.extend(script::trials(&here));
+    trials.extend(xen::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use compiler::backend::Kind;
-use compiler::compile::{CompileError, Compiled, Request, compile};
+use compiler::compile::{CompileError, Compiled, Hook, Request, compile, compile_xen_hook};
 use compiler::device::Device;
 use policy_lang::Policy;
 use policy_lang::source::SourceFile;
@@ -67,13 +67,26 @@ impl Example {
     ///
     /// As [`compile`].
     pub fn compile(&self, backend: Kind, vif: &str, ifb: &str) -> Result<Compiled, CompileError> {
-        compile(&Request {
+        compile(&self.request(backend, vif, ifb))
+    }
+
+    /// Compiles the policy to a hook for `xl remus -N`.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile_xen_hook`].
+    pub fn xen_hook(&self, backend: Kind) -> Result<Hook, CompileError> {
+        compile_xen_hook(&self.request(backend, "vif1.0", "ifb-vif1.0"))
+    }
+
+    fn request(&self, backend: Kind, vif: &str, ifb: &str) -> Request<'_> {
+        Request {
             policy: &self.policy,
             name: &self.name,
             text: &self.text,
             backend,
             vif: Device::new(vif).expect("a good name"),
             ifb: Device::new(ifb).expect("a good name"),
-        })
+        }
     }
 }

@@ -36,22 +36,25 @@ fn scripts_please_shellcheck_and_dash() {
         }
         for example in examples::all() {
             for backend in Kind::ALL {
-                let compiled = example.compile(backend, "vif1.0", "ifb-vif1.0").unwrap();
-                let path = directory
-                    .path()
-                    .join(format!("{}-{backend}.sh", example.name));
-                fs::write(&path, &compiled.script).unwrap();
-                let output = Command::new(program)
-                    .args(&arguments)
-                    .arg(&path)
-                    .output()
-                    .unwrap();
-                let said = String::from_utf8_lossy(&output.stdout);
-                assert!(
-                    output.status.success(),
-                    "{program}, {}: {said}",
-                    example.name
-                );
+                let deploy = example.compile(backend, "vif1.0", "ifb-vif1.0").unwrap();
+                let hook = example.xen_hook(backend).unwrap();
+                for (kind, script) in [("deploy", deploy.script), ("hook", hook.script)] {
+                    let path = directory
+                        .path()
+                        .join(format!("{}-{backend}-{kind}.sh", example.name));
+                    fs::write(&path, &script).unwrap();
+                    let output = Command::new(program)
+                        .args(&arguments)
+                        .arg(&path)
+                        .output()
+                        .unwrap();
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    assert!(
+                        output.status.success(),
+                        "{program}, {} {kind}: {said}",
+                        example.name
+                    );
+                }
             }
         }
     }

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use super::{finding, kind};
 use crate::backend::Kind;
 use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
-use crate::compile::{Compiled, Request, compile};
+use crate::compile::{Compiled, Hook, Request, compile, compile_xen_hook};
 use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
+use crate::verify::Proof;
 
 /// Compile a policy to kernel rules and a deploy script.
 ///
 /// The rules are read back and proved equal to the policy for every possible frame before anything
 /// is written. The files are `VIF.nft` or `VIF.tc` for the rules and `VIF.sh` for the script, which
-/// holds the rules as well.
+/// holds the rules as well. `--emit xen-hook` writes `xen-hook.sh`, which works for any vif.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::HELP)]
 pub(crate) struct Args {
@@ -22,9 +23,9 @@ pub(crate) struct Args {
     /// Which kind of rules to make.
     #[arg(long, value_parser = kind(), default_value_t = Kind::Nft)]
     backend: Kind,
-    /// The VM's interface, whose ingress is what the VM sends.
-    #[arg(long, value_name = "NAME", default_value = "vif1.0", value_parser = Device::new)]
-    vif: Device,
+    /// The VM's interface, whose ingress is what the VM sends [default: vif1.0].
+    #[arg(long, value_name = "NAME", value_parser = Device::new)]
+    vif: Option<Device>,
     /// The interface that holds frames; made by the script [default: `ifb-` and the vif].
     #[arg(long, value_name = "NAME", value_parser = Device::new)]
     ifb: Option<Device>,
@@ -43,15 +44,27 @@ enum Emit {
     Rules,
     /// The shell script that installs, watches and removes them.
     Script,
+    /// The script that `xl remus -N` calls for each vif of a Xen guest.
+    XenHook,
 }
 
 /// Compiles the policy and writes what was asked for.
 pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
-    let ifb = args
-        .ifb
-        .clone()
-        .unwrap_or_else(|| Device::ifb_for(&args.vif));
-    if ifb == args.vif {
+    let hook = args.emit == Some(Emit::XenHook);
+    if hook && (args.vif.is_some() || args.ifb.is_some()) {
+        return Err(Failure::Usage {
+            message: String::from("`--emit xen-hook` takes neither `--vif` nor `--ifb`"),
+            help: Some(String::from(
+                "leave them out: libxl names the vif when it calls the hook",
+            )),
+        });
+    }
+    let vif = match &args.vif {
+        Some(vif) => vif.clone(),
+        None => Device::new("vif1.0").map_err(|error| Failure::usage(error.to_string()))?,
+    };
+    let ifb = args.ifb.clone().unwrap_or_else(|| Device::ifb_for(&vif));
+    if ifb == vif {
         return Err(Failure::usage(
             "`--vif` and `--ifb` name the same interface",
         ));
@@ -69,11 +82,16 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         name: &name,
         text: file.source.text(),
         backend: args.backend,
-        vif: args.vif.clone(),
+        vif,
         ifb,
     };
-    match compile(&request) {
-        Ok(compiled) => write(args, &compiled, console),
+    let written = if hook {
+        compile_xen_hook(&request).map(|hook| write_hook(args, &hook, console))
+    } else {
+        compile(&request).map(|compiled| write(args, &request.vif, &compiled, console))
+    };
+    match written {
+        Ok(exit) => exit,
         Err(error) => {
             for report in finding::not_compiled(policy, &file.source, &error) {
                 console.report(Some(&file.source), &report)?;
@@ -83,11 +101,30 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     }
 }
 
-fn write(args: &Args, compiled: &Compiled, console: &mut Console) -> Result<Exit, Failure> {
+fn write_hook(args: &Args, hook: &Hook, console: &mut Console) -> Result<Exit, Failure> {
     if is_standard(&args.output) {
-        console.raw(match args.emit {
-            None | Some(Emit::Rules) => &compiled.rules,
-            Some(Emit::Script) => &compiled.script,
+        console.raw(&hook.script)?;
+        return Ok(Exit::Fine);
+    }
+    let artefact = Artefact {
+        path: args.output.join("xen-hook.sh"),
+        content: &hook.script,
+        executable: true,
+    };
+    put(args, &[artefact], hook.proof, console)
+}
+
+fn write(
+    args: &Args,
+    vif: &Device,
+    compiled: &Compiled,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    if is_standard(&args.output) {
+        console.raw(if args.emit == Some(Emit::Script) {
+            &compiled.script
+        } else {
+            &compiled.rules
         })?;
         return Ok(Exit::Fine);
     }
@@ -95,7 +132,7 @@ fn write(args: &Args, compiled: &Compiled, console: &mut Console) -> Result<Exit
         Kind::Nft => "nft",
         Kind::U32 => "tc",
     };
-    let place = |suffix: &str| args.output.join(format!("{}.{suffix}", args.vif));
+    let place = |suffix: &str| args.output.join(format!("{vif}.{suffix}"));
     let rules = Artefact {
         path: place(suffix),
         content: &compiled.rules,
@@ -107,18 +144,27 @@ fn write(args: &Args, compiled: &Compiled, console: &mut Console) -> Result<Exit
         executable: true,
     };
     let artefacts = match args.emit {
-        None => vec![rules, script],
         Some(Emit::Rules) => vec![rules],
         Some(Emit::Script) => vec![script],
+        None | Some(Emit::XenHook) => vec![rules, script],
     };
+    put(args, &artefacts, compiled.proof, console)
+}
+
+fn put(
+    args: &Args,
+    artefacts: &[Artefact<'_>],
+    proof: Proof,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
     make_directory(&args.output)?;
-    write_all(&artefacts)?;
-    for artefact in &artefacts {
+    write_all(artefacts)?;
+    for artefact in artefacts {
         console.line(&format!("{}", artefact.path.display()))?;
     }
     console.line(&format!(
         "proved equal to the policy for every frame ({} nodes)",
-        compiled.proof.nodes
+        proof.nodes
     ))?;
     Ok(Exit::Fine)
 }

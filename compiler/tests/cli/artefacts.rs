@@ -36,6 +36,30 @@ fn artefacts_of_the_examples_are_as_they_were() {
         .exits(0)
         .out;
     insta::assert_snapshot!("voip-script", without_version(&script));
+    let hook = run(&["compile", "examples/voip.gate", "--emit", "xen-hook"])
+        .exits(0)
+        .out;
+    insta::assert_snapshot!("voip-xen-hook", without_version(&hook));
+}
+
+#[test]
+fn a_hook_is_for_whatever_vif_xen_names() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().to_str().unwrap();
+    let mut args = vec!["compile", "-", "--emit", "xen-hook", "-o", directory];
+    run_with(&args, POLICY).exits(0);
+    assert_eq!(names(place.path()), ["xen-hook.sh"]);
+    let hook = fs::read_to_string(place.path().join("xen-hook.sh")).unwrap();
+    assert!(
+        !hook.contains("stands-here"),
+        "a stand-in for a name is left"
+    );
+    for option in ["--vif=vif1.0", "--ifb=ifb0"] {
+        args.truncate(4);
+        args.push(option);
+        let run = run_with(&args, POLICY).exits(2);
+        assert!(run.err.contains("libxl names the vif"), "{}", run.err);
+    }
 }
 
 /// The names in a directory, sorted.

@@ -8,6 +8,20 @@ fail() {
     exit 2
 }
 
+# A batch about plug is done line by line, each as a call of its own.
+if [ "$*" = '-batch -' ]; then
+    batch=$(cat)
+    case $batch in
+        *' plug '*) ;;
+        *) printf '%s\n' "$batch" | "$real" -batch - ; exit ;;
+    esac
+    printf '%s\n' "$batch" | while read -r line; do
+        # shellcheck disable=SC2086 # the words of the line
+        "$0" $line || exit 1
+    done
+    exit
+fi
+
 object=
 verb=
 device=
