@@ -4,8 +4,8 @@
 //! that it kills a hook that takes long. The xenstore is one of files, see `desk`.
 
 mod desk;
-
-use std::time::{Duration, Instant};
+mod disturbed;
+mod refusals;
 
 use compiler::backend::Kind;
 use libtest_mimic::{Failed, Trial};
@@ -19,10 +19,19 @@ use crate::Here;
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = vec![
         here.trial("xen::stock_rule_leaks_what_ours_holds", stock_rule_leaks),
-        here.trial("xen::bad_surroundings_are_refused", bad_surroundings),
-        here.trial("xen::hostile_names_do_nothing", hostile_names_do_nothing),
-        here.trial("xen::foreign_things_are_left_alone", foreign_things),
-        here.trial("xen::a_store_that_hangs", a_store_that_hangs),
+        here.trial(
+            "xen::bad_surroundings_are_refused",
+            refusals::bad_surroundings,
+        ),
+        here.trial(
+            "xen::hostile_names_do_nothing",
+            refusals::hostile_names_do_nothing,
+        ),
+        here.trial(
+            "xen::foreign_things_are_left_alone",
+            refusals::foreign_things,
+        ),
+        here.trial("xen::a_store_that_hangs", refusals::a_store_that_hangs),
         here.trial(
             "xen::names_are_those_of_compile",
             names_are_those_of_compile,
@@ -38,9 +47,12 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
         add("setup_replaces_what_is_left", setup_replaces_what_is_left);
         add("several_vifs_at_once", several_vifs_at_once);
         add("the_deploy_script_goes_on", the_deploy_script_goes_on);
-        add("any_failing_step_of_setup_is_undone", any_failing_step);
-        add("killed_at_any_step_of_setup", killed_at_any_step);
-        add("disturbed_teardowns", disturbed_teardowns);
+        add(
+            "any_failing_step_of_setup_is_undone",
+            disturbed::any_failing_step,
+        );
+        add("killed_at_any_step_of_setup", disturbed::killed_at_any_step);
+        add("disturbed_teardowns", disturbed::disturbed_teardowns);
     }
     trials
 }
@@ -268,262 +280,6 @@ fn the_deploy_script_goes_on(backend: Kind) -> Result<(), Failed> {
     desk.as_libxl_wants()?;
     assert!(!desk.passed(&webrtc)?.contains(&true));
     desk.succeed(&format!("REMUS_IFB={IFB} {hook} teardown"))?;
-    same(&before, &desk.state()?, "at the end")?;
-    Ok(())
-}
-
-fn any_failing_step(backend: Kind) -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let voip = example("voip.gate");
-    let hook = desk.hook(&voip, backend)?;
-    let before = desk.state()?;
-    for call in 1.. {
-        let tools = desk.faulty(call, Fault::Fails)?;
-        let output = desk.sh(&format!("{tools} {hook} setup"))?;
-        if desk.calls()?.len() < call {
-            eprintln!(
-                "{backend}: {} steps of setup failed, one after the other",
-                call - 1
-            );
-            return Ok(());
-        }
-        if output.status.success() {
-            // A question may have gone unanswered; what counts is that all is there.
-            desk.as_libxl_wants()?;
-            assert!(!desk.passed(&voip)?.contains(&true), "call {call}");
-        } else {
-            same(&before, &desk.state()?, &format!("call {call} failed"))?;
-            assert_eq!(desk.stored("ifb"), None, "call {call} failed");
-        }
-        // libxl tears down what it has no IFB of.
-        desk.succeed(&format!("{hook} teardown && {hook} setup"))?;
-        desk.as_libxl_wants()?;
-        desk.succeed(&format!("{hook} teardown"))?;
-    }
-    Ok(())
-}
-
-/// Killed anywhere, the rules are all there or none is, and what is redirected meets a plug. Then libxl
-/// tears down; and if it was xl itself that died, the next setup finds what is left.
-fn killed_at_any_step(backend: Kind) -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let voip = example("voip.gate");
-    let hook = desk.hook(&voip, backend)?;
-    let before = desk.state()?;
-    for call in 1.. {
-        for recovery in ["teardown", "setup"] {
-            let tools = desk.faulty(call, Fault::Killed)?;
-            desk.sh(&format!("{tools} {hook} setup"))?;
-            if desk.calls()?.len() < call {
-                eprintln!("{backend}: killed at {} steps of setup", call - 1);
-                return Ok(());
-            }
-            let passed = desk.passed(&voip)?;
-            let held = !passed.contains(&true);
-            assert!(
-                held || !passed.contains(&false),
-                "half a redirect at call {call}"
-            );
-            if held {
-                desk.succeed(&format!(
-                    "tc qdisc show dev {IFB} root | grep '^qdisc plug '"
-                ))?;
-            }
-            desk.succeed(&format!("{hook} {recovery}"))
-                .map_err(|e| format!("call {call}: {}", e.message().unwrap_or_default()))?;
-            if recovery == "setup" {
-                desk.as_libxl_wants()?;
-                assert!(!desk.passed(&voip)?.contains(&true), "call {call}");
-                desk.succeed(&format!("{hook} teardown"))?;
-            }
-            same(
-                &before,
-                &desk.state()?,
-                &format!("call {call}, then {recovery}"),
-            )?;
-            assert!(desk.store_is_empty(), "call {call}, then {recovery}");
-        }
-    }
-    Ok(())
-}
-
-fn disturbed_teardowns(backend: Kind) -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let voip = example("voip.gate");
-    let hook = desk.hook(&voip, backend)?;
-    let before = desk.state()?;
-    for fault in [Fault::Fails, Fault::Killed] {
-        for call in 1.. {
-            desk.succeed(&format!("{hook} setup"))?;
-            let tools = desk.faulty(call, fault)?;
-            let output = desk.sh(&format!("{tools} {hook} teardown"))?;
-            if desk.calls()?.len() < call {
-                eprintln!(
-                    "{backend}: {} steps of teardown disturbed, {fault:?}",
-                    call - 1
-                );
-                break;
-            }
-            // The kernel's side counts; a store that does not answer is no reason to fail.
-            if output.status.success() {
-                same(&before, &desk.state()?, &format!("call {call}, {fault:?}"))?;
-            }
-            let passed = desk.passed(&voip)?;
-            let held = !passed.contains(&true);
-            assert!(
-                held || !passed.contains(&false),
-                "half a redirect at call {call}"
-            );
-            desk.succeed(&format!("{hook} teardown"))?;
-            same(&before, &desk.state()?, &format!("call {call}, {fault:?}"))?;
-            assert!(desk.store_is_empty(), "call {call}, {fault:?}");
-        }
-    }
-    Ok(())
-}
-
-fn bad_surroundings() -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let hook = desk.hook(&example("voip.gate"), Kind::Nft)?;
-    let before = desk.state()?;
-    let path = "PATH=/nowhere /bin/sh";
-    for (call, because) in [
-        (format!("unset vifname; {hook} setup"), "vifname is not set"),
-        (
-            format!("unset XENBUS_PATH; {hook} setup"),
-            "XENBUS_PATH is not set",
-        ),
-        (
-            format!("unset XENBUS_PATH; {hook} teardown"),
-            "XENBUS_PATH is not set",
-        ),
-        (format!("XENBUS_PATH=/ {hook} setup"), "no path in xenstore"),
-        (
-            format!("vifname=vif9.9 {hook} setup"),
-            "there is no device vif9.9",
-        ),
-        (
-            format!("XENSTORE_FAULT=fail {hook} setup"),
-            "can't write to xenstore",
-        ),
-        (
-            format!("EPOCHGATE_LOCK_DIR=/nowhere {hook} setup"),
-            "can't write /nowhere",
-        ),
-        (format!("{path} -c 'PATH=/nowhere; . {hook}' setup"), ""),
-        (hook.clone(), "usage"),
-        (format!("{hook} setup now"), "usage"),
-        (format!("{hook} start"), "usage"),
-    ] {
-        desk.fail(&call, because)?;
-        same(&before, &desk.state()?, &format!("{call}"))?;
-    }
-    Ok(())
-}
-
-fn hostile_names_do_nothing() -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let before = desk.state()?;
-    let canary = desk.canary();
-    let touch = format!("touch {}", canary.display());
-    for backend in Kind::ALL {
-        let hook = desk.hook(&example("voip.gate"), backend)?;
-        for name in [
-            format!("$({touch})"),
-            format!("`{touch}`"),
-            format!("vif0;{touch}"),
-            format!("vif0'; {touch}; '"),
-            format!("vif0\" {{}}; {touch}"),
-            format!("vif0\n{touch}"),
-            String::from("../../proc"),
-            String::from("-vif0"),
-            String::from("vif0 up"),
-            String::from("vif*"),
-            String::from("0123456789abcdef"),
-            String::from("."),
-        ] {
-            for verb in ["setup", "teardown", "rules"] {
-                let quoted = name.replace('\'', r"'\''");
-                desk.fail(
-                    &format!("vifname='{quoted}' {hook} {verb}"),
-                    "no usable name",
-                )?;
-                if verb != "rules" {
-                    let call = format!("XENBUS_PATH='/a/{quoted}' {hook} {verb}");
-                    if name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-                        desk.fail(&call, "no path in xenstore")?;
-                    }
-                }
-            }
-        }
-    }
-    assert!(!canary.exists());
-    same(&before, &desk.state()?, "at the end")?;
-    Ok(())
-}
-
-fn foreign_things() -> Result<(), Failed> {
-    for (what, because) in [
-        ("tc qdisc add dev vif0 clsact", "not ours"),
-        (
-            "tc qdisc add dev vif0 ingress; tc filter add dev vif0 parent ffff: protocol ip prio 10 \
-             u32 match u32 0 0 action mirred egress redirect dev br0",
-            "not ours",
-        ),
-        (
-            "nft 'add table netdev other; add chain netdev other c \
-             { type filter hook ingress device vif0 priority 0; }'",
-            "another nftables table",
-        ),
-        (
-            "ip link add ifb-vif0 type ifb; ip link set ifb-vif0 up",
-            "somebody else",
-        ),
-        ("ip link add ifb-vif0 type bridge", "somebody else"),
-        (
-            "ip link add ifb-vif0 type ifb; ip link set ifb-vif0 alias mine",
-            "somebody else",
-        ),
-        (
-            "ip link add vif0-emu type veth peer name tap0",
-            "has a twin",
-        ),
-    ] {
-        for backend in Kind::ALL {
-            let desk = Desk::new()?;
-            let hook = desk.hook(&example("voip.gate"), backend)?;
-            desk.succeed(what)?;
-            let before = desk.state()?;
-            desk.fail(&format!("{hook} setup"), because)?;
-            assert_eq!(desk.stored("hotplug-status").as_deref(), Some("error"));
-            let error = desk.stored("hotplug-error").unwrap_or_default();
-            assert!(error.contains(because), "{error}");
-            desk.succeed(&format!("{hook} teardown"))?;
-            same(&before, &desk.state()?, &format!("{what}"))?;
-            assert!(desk.store_is_empty());
-        }
-    }
-    Ok(())
-}
-
-/// A store that never answers must not use up libxl's patience, nor leave anything behind.
-fn a_store_that_hangs() -> Result<(), Failed> {
-    let desk = Desk::new()?;
-    let hook = desk.hook(&example("voip.gate"), Kind::Nft)?;
-    let before = desk.state()?;
-    let begin = Instant::now();
-    desk.fail(
-        &format!("XENSTORE_FAULT=hang {hook} setup"),
-        "xenstore does not answer",
-    )?;
-    assert!(
-        begin.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        begin.elapsed()
-    );
-    same(&before, &desk.state()?, "at the end")?;
-    desk.succeed(&format!("{hook} setup"))?;
-    desk.succeed(&format!("XENSTORE_FAULT=hang {hook} teardown"))?;
     same(&before, &desk.state()?, "at the end")?;
     Ok(())
 }
