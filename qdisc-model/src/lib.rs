@@ -4,11 +4,15 @@
 //! talks to it; [`epoch`] is the gate as it should be; [`invariant`] states the law both are held
 //! to, over a trace of what happened. [`limit`] says how small a byte limit may be. [`metrics`] is
 //! what a receiver makes of the packets that come through.
+//! talks to it; [`controller`] drives it so that it keeps the law; [`epoch`] is the gate as it
+//! should be; [`invariant`] states the law they are held to, over a trace of what happened.
+//! [`limit`] says how small a byte limit may be.
 //!
 //! Nothing here reads a clock, a file or a device: the same steps give the same state, so a state
 //! can be hashed, compared, explored and shrunk.
 
 pub mod command;
+pub mod controller;
 pub mod epoch;
 pub mod invariant;
 pub mod limit;
