@@ -14,7 +14,7 @@ pub(crate) use input::{bytes, is_standard, name};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
 
-use crate::command::{check, compile, explain, fmt, test, trace};
+use crate::command::{audit, check, compile, explain, fmt, test, trace};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
 
@@ -71,6 +71,7 @@ enum Verb {
     Explain(explain::Args),
     Trace(trace::Args),
     Test(test::Args),
+    Audit(audit::Args),
 }
 
 impl Verb {
@@ -82,6 +83,7 @@ impl Verb {
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
             Self::Test(args) => test::run(args, console),
+            Self::Audit(args) => audit::run(args, console),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs of the command line, one file each: the arguments, and a function that does it.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod explain;

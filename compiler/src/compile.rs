@@ -102,6 +102,7 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
         target: &target(request),
         backend: request.backend,
         rules: &rules,
+        text: request.text,
         hash: &hash(request.text),
         limit,
     })?;

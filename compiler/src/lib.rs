@@ -1,5 +1,6 @@
 //! From a checked policy to rules for the kernel, with proof; and the parts of the command line.
 
+pub mod audit;
 pub mod backend;
 pub mod capture;
 pub mod cli;

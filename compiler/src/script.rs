@@ -23,6 +23,8 @@ pub struct Parts<'a> {
     pub backend: Kind,
     /// The rules, proved before they come here.
     pub rules: &'a str,
+    /// The text of the policy, which the script hands to `epochgate audit`.
+    pub text: &'a str,
     /// The hash of the policy text.
     pub hash: &'a str,
     /// Most bytes that the gate holds.
@@ -53,6 +55,7 @@ pub fn deploy(parts: Parts<'_>) -> Result<String, minijinja::Error> {
             limit => parts.limit,
             policy => parts.hash,
             rules => parts.rules.trim_end(),
+            text => parts.text.split_terminator('\n').map(str::to_owned).collect::<Vec<_>>(),
         },
     )
 }

@@ -2,7 +2,9 @@
 //! They need root, `ip`, `tc`, `bridge`, `nft` and `tcpdump`; where something is missing all are
 //! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
 
+mod audit;
 mod examples;
+mod fire;
 mod lab;
 mod nft;
 mod nft_readback;
@@ -79,6 +81,11 @@ fn unless(
 }
 
 fn main() -> ExitCode {
+    // Called by the name of the program, this is the program: trials can run it.
+    let called = std::env::args_os().next().unwrap_or_default();
+    if std::path::Path::new(&called).file_name() == Some("epochgate".as_ref()) {
+        return compiler::cli::main();
+    }
     let arguments = Arguments::from_args();
     let here = Here::look();
     if here.no_lab.is_some() && std::env::var_os("EPOCHGATE_KERNEL").is_some_and(|v| v == "require")
@@ -94,5 +101,7 @@ fn main() -> ExitCode {
     trials.extend(examples::trials(&here));
     trials.extend(script::trials(&here));
     trials.extend(xen::trials(&here));
+    trials.extend(fire::trials(&here));
+    trials.extend(audit::trials(&here));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

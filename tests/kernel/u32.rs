@@ -232,6 +232,7 @@ fn one_script_swaps_for_another() -> Result<(), Failed> {
             target: &target,
             backend: Kind::U32,
             rules: &rules_for(policy),
+            text: "",
             hash: name,
             limit: 1 << 20,
         })?;

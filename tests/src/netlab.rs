@@ -10,6 +10,7 @@
 //! judged by what was seen and never by silence: what was not seen is sent again, twice, the
 //! second time with a witness behind the rules, for frames that the bridge itself will not carry.
 
+mod flood;
 mod ledger;
 mod namespace;
 mod plug;
@@ -19,6 +20,7 @@ mod tap;
 use std::io;
 use std::process::{Command, Output};
 
+pub use flood::Toll;
 use namespace::Namespace;
 use plug::Plug;
 
@@ -109,6 +111,17 @@ impl Lab {
         Ok(Self { namespace, plug })
     }
 
+    /// Makes a laboratory whose stand-in for plug, where one is needed, never lets a packet go:
+    /// what comes out was not held.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn closed() -> Result<Self, SkipReason> {
+        let mut lab = Self::new()?;
+        lab.plug.close();
+        Ok(lab)
+    }
+
     /// What holds packets here, in words: the kernel's plug or a stand-in.
     #[must_use]
     pub fn plug(&self) -> &'static str {
@@ -144,6 +157,22 @@ impl Lab {
     /// When nothing can be said about the frames; never because of what the rules did to them.
     pub fn run(&self, ifb: Option<&str>, frames: &[Vec<u8>]) -> Result<Run, LabError> {
         run::run(&self.namespace, ifb, frames)
+    }
+
+    /// Sends frames into the VM's end of `vif0` all the while that `work` is done, and counts what
+    /// came out. The kernel's plug must be closed for that; the stand-in has to be one that
+    /// [never lets go](Self::closed). Frames held for a moment are counted if `ifb` is given.
+    ///
+    /// # Errors
+    /// When nothing can be said about the frames; never because of what was done to them.
+    pub fn flood<T>(
+        &self,
+        ifb: Option<&str>,
+        held: &[Vec<u8>],
+        bypass: &[Vec<u8>],
+        work: impl FnOnce() -> T,
+    ) -> Result<(T, Toll), LabError> {
+        flood::flood(&self.namespace, ifb, held, bypass, work)
     }
 
     /// How long the kernel takes for one frame, in nanoseconds: sent `count` times into the VM's

@@ -1,5 +1,6 @@
-//! What holds packets in this kernel: `sch_plug`, or a byte FIFO in its place.
-//! The FIFO lets everything pass at once, so it shows the path of a packet but not the holding.
+//! What holds packets in this kernel: `sch_plug`, or a stand-in for it.
+//! A byte FIFO lets everything pass at once, so it shows the path of a packet but not the holding;
+//! the kernel's blackhole qdisc gives nothing back, as a plug that is closed for good.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,8 +25,8 @@ exit $outcome";
 pub(super) enum Plug {
     /// The kernel's own.
     Kernel,
-    /// A directory that comes first in PATH, with a `tc` of ours.
-    StandIn(TempDir),
+    /// A directory that comes first in PATH, with a `tc` of ours; whether it never lets go.
+    StandIn(TempDir, bool),
 }
 
 impl Plug {
@@ -41,19 +42,29 @@ impl Plug {
         fs::write(&path, script).map_err(|e| e.to_string())?;
         let executable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(&path, executable).map_err(|e| e.to_string())?;
-        Ok(Self::StandIn(directory))
+        Ok(Self::StandIn(directory, false))
+    }
+
+    /// From now on a stand-in takes everything and gives nothing back.
+    pub(super) fn close(&mut self) {
+        if let Self::StandIn(_, closed) = self {
+            *closed = true;
+        }
     }
 
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Kernel => "the kernel's sch_plug",
-            Self::StandIn(_) => "a byte FIFO in place of sch_plug, which this kernel lacks",
+            Self::StandIn(..) => "a byte FIFO in place of sch_plug, which this kernel lacks",
         }
     }
 
     /// Puts the stand-in first in the command's PATH.
     pub(super) fn prepare(&self, command: &mut Command) {
-        if let Self::StandIn(directory) = self {
+        if let Self::StandIn(directory, closed) = self {
+            if *closed {
+                command.env("EPOCHGATE_STAND_IN", "blackhole");
+            }
             let path = std::env::var("PATH").unwrap_or_default();
             command.env("PATH", format!("{}:{path}", directory.path().display()));
         }

@@ -13,7 +13,7 @@ use super::tap::Tap;
 use super::{LabError, Run, VIF};
 
 /// The VM's end of the vif.
-const INSIDE: &str = "eth1";
+pub(super) const INSIDE: &str = "eth1";
 /// The far side of the bridge.
 const OUTSIDE: &str = "out1";
 /// The far side of the witness.
@@ -94,7 +94,7 @@ fn attempt(
 }
 
 /// A socket for raw frames on `device`, opened in the namespace of the calling thread.
-fn open(device: &str) -> Result<Box<dyn DataLinkSender>, LabError> {
+pub(super) fn open(device: &str) -> Result<Box<dyn DataLinkSender>, LabError> {
     let absent = || LabError::Command(format!("no interface `{device}` to send on"));
     let interface = pnet_datalink::interfaces()
         .into_iter()

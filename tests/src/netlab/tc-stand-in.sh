@@ -1,7 +1,9 @@
 #!/bin/sh
-# A tc for kernels without sch_plug: plug becomes a byte FIFO that never holds.
+# A tc for kernels without sch_plug: plug becomes a byte FIFO that never holds, or on demand a
+# blackhole qdisc, which never lets go.
 # What the real plug would refuse, or turn into a black hole, is refused here too.
 real='@REAL_TC@'
+kind=${EPOCHGATE_STAND_IN:-bfifo}
 
 fail() {
     echo "tc stand-in: $1" >&2
@@ -55,8 +57,8 @@ if [ "$object" = qdisc ]; then
         show | list | ls | get)
             listing=$("$real" "$@") || exit
             printf '%s' "$listing" |
-                sed -e '/^qdisc bfifo/s/ limit [0-9A-Za-z]*$//' -e 's/^qdisc bfifo/qdisc plug/' \
-                    -e 's/"kind":"bfifo"/"kind":"plug"/g' -e 's/"options":{"limit":[0-9]*}/"options":{}/g'
+                sed -e '/^qdisc bfifo/s/ limit [0-9A-Za-z]*$//' -e "s/^qdisc $kind/qdisc plug/" \
+                    -e "s/\"kind\":\"$kind\"/\"kind\":\"plug\"/g" -e 's/"options":{"limit":[0-9]*}/"options":{}/g'
             [ -z "$listing" ] || echo
             exit 0 ;;
     esac
@@ -64,7 +66,7 @@ fi
 [ -n "$plug" ] || exec "$real" "$@"
 
 is_there() {
-    "$real" qdisc show dev "$device" root | grep -q '^qdisc bfifo'
+    "$real" qdisc show dev "$device" root | grep -q "^qdisc $kind"
 }
 
 case $verb in
@@ -80,11 +82,13 @@ case $verb in
             [ "$previous" != handle ] || handle=$word
             previous=$word
         done
+        size=
+        [ "$kind" != bfifo ] || size=$limit
         # shellcheck disable=SC2086 # an empty handle must vanish
-        exec "$real" qdisc "$verb" dev "$device" ${handle:+handle $handle} root bfifo limit "$limit" ;;
+        exec "$real" qdisc "$verb" dev "$device" ${handle:+handle $handle} root "$kind" ${size:+limit "$size"} ;;
     change)
         is_there || fail "no plug at the root of '$device' to change"
-        [ "$last" != limit ] || exec "$real" qdisc change dev "$device" root bfifo limit "$limit" ;;
+        [ "$last:$kind" != limit:bfifo ] || exec "$real" qdisc change dev "$device" root bfifo limit "$limit" ;;
     del | delete)
         is_there || fail "no plug at the root of '$device' to delete"
         exec "$real" qdisc del dev "$device" root ;;
