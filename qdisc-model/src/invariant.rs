@@ -2,15 +2,19 @@
 //!
 //! The law is that of the design (and of every output-commit system): no packet to be held leaves
 //! before the epoch that produced it is committed, no packet that may pass waits, order is kept
-//! within each verdict, and what is lost is counted. A fifth property, [`commit_releases`], is not
-//! about safety: a committed packet doesn't stay behind.
+//! within each verdict, and what is lost is counted. Why it is a law says a fifth function,
+//! [`failover_contradicts_nothing`]: whoever takes over knows of everything that peers have seen. A
+//! sixth, [`commit_releases`], is not about safety: a committed packet doesn't stay behind.
 //!
 //! A trace is what an onlooker sees from outside, so the same functions judge the kernel's plug,
-//! the gate as it should be, and a capture.
+//! the gate as it should be, and a capture. [`onlooker`] judges while things happen, for searches
+//! that can't keep a trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::packet::{Packet, Verdict};
+
+pub mod onlooker;
 
 /// One thing that an onlooker saw, in order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +45,11 @@ pub enum Event {
     Opened,
     /// From here on what arrives waits for its commit again.
     Closed,
+    /// The backup runs the guest, from the checkpoint at the end of this epoch (0: from the start).
+    TookOver {
+        /// The epoch.
+        from: u64,
+    },
 }
 
 /// What the gate itself says at the end of a trace.
@@ -91,6 +100,16 @@ pub enum Violation {
         /// Packets that were seen to be lost.
         lost: u64,
     },
+    /// A packet is outside that the guest, as it runs now, has never sent.
+    #[error("packet {id} of epoch {epoch} is out, and the guest went on from epoch {from}")]
+    Contradicted {
+        /// The packet.
+        id: u64,
+        /// Its epoch.
+        epoch: u64,
+        /// The newest epoch that the new guest knows.
+        from: u64,
+    },
     /// A packet of a committed epoch stayed behind.
     #[error("packet {id} of the committed epoch {epoch} is still held")]
     LeftBehind {
@@ -130,6 +149,7 @@ pub fn nothing_leaves_early(trace: &[Event]) -> Result<(), Violation> {
                 inside.values_mut().for_each(|waits| *waits = None);
             }
             Event::Closed => open = false,
+            Event::TookOver { .. } => {}
             Event::Left { id } => match inside.remove(&id) {
                 None => return Err(Violation::Forged { id }),
                 Some(Some(epoch)) if !committed.contains(&epoch) => {
@@ -200,7 +220,7 @@ pub fn order_is_kept(trace: &[Event]) -> Result<(), Violation> {
                     return Err(Violation::Overtook { id, older });
                 }
             }
-            Event::Committed { .. } | Event::Opened | Event::Closed => {}
+            Event::Committed { .. } | Event::Opened | Event::Closed | Event::TookOver { .. } => {}
         }
     }
     Ok(())
@@ -221,7 +241,7 @@ pub fn losses_are_counted(trace: &[Event], account: Account) -> Result<(), Viola
                 held = held.saturating_sub(1);
                 lost += 1;
             }
-            Event::Committed { .. } | Event::Opened | Event::Closed => {}
+            Event::Committed { .. } | Event::Opened | Event::Closed | Event::TookOver { .. } => {}
         }
     }
     if (Account { held, lost }) == account {
@@ -229,6 +249,36 @@ pub fn losses_are_counted(trace: &[Event], account: Account) -> Result<(), Viola
     } else {
         Err(Violation::Miscounted { held, lost })
     }
+}
+
+/// When the backup has taken over, no packet with the verdict `buffer` is outside, or gets there
+/// later, from an epoch that the backup doesn't know. Not even an opened gate is an excuse.
+///
+/// # Errors
+///
+/// [`Violation::Contradicted`], the first in the trace.
+pub fn failover_contradicts_nothing(trace: &[Event]) -> Result<(), Violation> {
+    let mut inside = BTreeMap::new();
+    let mut outside = Vec::new();
+    let mut known = None;
+    for event in trace {
+        match *event {
+            Event::Arrived { packet, epoch } if packet.verdict == Verdict::Buffer => {
+                inside.insert(packet.id, epoch);
+            }
+            Event::Left { id } => outside.extend(inside.remove(&id).map(|epoch| (id, epoch))),
+            Event::Lost { id } => {
+                inside.remove(&id);
+            }
+            Event::TookOver { from } => known = Some(from),
+            _ => {}
+        }
+        let Some(from) = known else { continue };
+        if let Some(&(id, epoch)) = outside.iter().find(|(_, epoch)| *epoch > from) {
+            return Err(Violation::Contradicted { id, epoch, from });
+        }
+    }
+    Ok(())
 }
 
 /// At the end of a trace whose queue was run until it gave nothing more, no packet of a committed
@@ -251,7 +301,7 @@ pub fn commit_releases(trace: &[Event]) -> Result<(), Violation> {
             Event::Committed { epoch } => {
                 committed.insert(epoch);
             }
-            Event::Opened | Event::Closed => {}
+            Event::Opened | Event::Closed | Event::TookOver { .. } => {}
         }
     }
     match inside

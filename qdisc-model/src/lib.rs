@@ -7,6 +7,8 @@
 //! talks to it; [`controller`] drives it so that it keeps the law; [`epoch`] is the gate as it
 //! should be; [`invariant`] states the law they are held to, over a trace of what happened.
 //! [`limit`] says how small a byte limit may be.
+//! to, over a trace of what happened. [`protocol`] puts a gate between a primary, its backup and the
+//! world, where everything may be late, lost or dead. [`limit`] says how small a byte limit may be.
 //!
 //! Nothing here reads a clock, a file or a device: the same steps give the same state, so a state
 //! can be hashed, compared, explored and shrunk.
@@ -19,3 +21,4 @@ pub mod limit;
 pub mod metrics;
 pub mod packet;
 pub mod plug;
+pub mod protocol;

@@ -216,6 +216,12 @@ impl Plug {
         self.drops
     }
 
+    /// Whether it passes everything, after RELEASE_INDEFINITE. `tc` can't show it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.unplug_indefinite
+    }
+
     /// The limit in bytes. The kernel has no dump for it: `tc` can't show it.
     #[must_use]
     pub fn limit(&self) -> u32 {

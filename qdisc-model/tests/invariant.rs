@@ -4,8 +4,8 @@
 #[cfg(test)]
 mod law {
     use qdisc_model::invariant::{
-        Account, Event, Violation, bypass_never_waits, commit_releases, law, losses_are_counted,
-        nothing_leaves_early, order_is_kept,
+        Account, Event, Violation, bypass_never_waits, commit_releases,
+        failover_contradicts_nothing, law, losses_are_counted, nothing_leaves_early, order_is_kept,
     };
     use qdisc_model::packet::Packet;
 
@@ -76,6 +76,30 @@ mod law {
         let closed = [Event::Opened, Event::Closed, held(1, 1), left(1)];
         let violation = Violation::LeftEarly { id: 1, epoch: 1 };
         assert_eq!(nothing_leaves_early(&closed), Err(violation));
+    }
+
+    #[test]
+    fn whoever_takes_over_knows_all_that_is_outside() {
+        let took_over = |from| Event::TookOver { from };
+        let known = [held(1, 1), committed(1), left(1), took_over(1)];
+        assert_eq!(failover_contradicts_nothing(&known), Ok(()));
+        let violation = Violation::Contradicted {
+            id: 1,
+            epoch: 1,
+            from: 0,
+        };
+        let before = [held(1, 1), left(1), took_over(0)];
+        assert_eq!(failover_contradicts_nothing(&before), Err(violation));
+        let after = [held(1, 1), took_over(0), Event::Opened, left(1)];
+        assert_eq!(failover_contradicts_nothing(&after), Err(violation));
+        assert_eq!(
+            failover_contradicts_nothing(&[passing(1), left(1), took_over(0)]),
+            Ok(()),
+            "a bypassed packet may be ahead of the backup"
+        );
+        // Found by the comparison with the onlooker: what is lost can't be outside.
+        let lost = [held(1, 1), took_over(0), lost(1), left(1)];
+        assert_eq!(failover_contradicts_nothing(&lost), Ok(()));
     }
 
     #[test]
