@@ -145,7 +145,7 @@ pub fn audit(subject: &Subject<'_>, listing: &Listing) -> Result<Audit, AuditErr
 }
 
 fn scene<'a>(subject: &'a Subject<'_>, listing: &Listing) -> Result<Scene<'a>, BadListing> {
-    let [links, qdiscs, filters, ruleset, hooked, later] =
+    let [links, qdiscs, filters, ruleset, hooked, all_hooks, later] =
         commands(&subject.vif, &subject.ifb).map(|command| command.join(" "));
     let links = links::links(listing.must(&links)?)?;
     let vif = subject.vif.as_str();
@@ -175,9 +175,7 @@ fn scene<'a>(subject: &'a Subject<'_>, listing: &Listing) -> Result<Scene<'a>, B
             Kind::Nft => hooks::tables(listing.must(&ruleset)?),
             _ => hooks::tables(listing.may(&ruleset).unwrap_or_default()),
         },
-        hooked: listing
-            .may(&hooked)
-            .and_then(|text| hooks::hooked(text, vif)),
+        hooked: hooks::hooked(listing.may(&hooked), listing.may(&all_hooks), vif),
         links,
     })
 }

@@ -117,18 +117,28 @@ pub(super) fn tables(text: &str) -> Vec<Table> {
     all
 }
 
-/// The tables whose chains the kernel says are hooked at the ingress of a device. `None` if it says
-/// nothing, which it also does where it can't be asked (CONFIG_NETFILTER_NETLINK_HOOK).
-pub(super) fn hooked(text: &str, device: &str) -> Option<Vec<String>> {
+/// The tables whose chains the kernel says are hooked at the ingress of a device: what `nft list
+/// hooks netdev device NAME` prints (`of_device`), and `nft list hooks` (`all`).
+///
+/// `None` if it can't be asked: without CONFIG_NETFILTER_NETLINK_HOOK both print nothing. A kernel
+/// on which nothing at all is hooked looks the same.
+pub(super) fn hooked(
+    of_device: Option<&str>,
+    all: Option<&str>,
+    device: &str,
+) -> Option<Vec<String>> {
+    let text = of_device?;
+    let silent = |text: &str| text.trim().is_empty();
+    if silent(text) && all.is_none_or(silent) {
+        return None;
+    }
     let mut at_ingress = false;
-    let mut said = false;
     let mut tables = Vec::new();
     for line in text.lines() {
         let words = words(line);
         if let Some(hook) = behind(&words, "hook") {
             at_ingress =
                 hook == "ingress" && behind(&words, "device").is_none_or(|named| named == device);
-            said |= at_ingress;
         }
         let at = words.iter().position(|word| *word == "chain");
         if let (true, Some(at)) = (at_ingress, at)
@@ -137,5 +147,5 @@ pub(super) fn hooked(text: &str, device: &str) -> Option<Vec<String>> {
             tables.push((*table).to_owned());
         }
     }
-    (said && !tables.is_empty()).then_some(tables)
+    Some(tables)
 }

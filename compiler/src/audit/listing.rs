@@ -82,7 +82,7 @@ pub enum BadListing {
 
 /// What has to be run for an audit, in this order; all of it only looks.
 #[must_use]
-pub fn commands(vif: &Device, ifb: &Device) -> [Vec<String>; 6] {
+pub fn commands(vif: &Device, ifb: &Device) -> [Vec<String>; 7] {
     let words = |text: &str, device: Option<&Device>, last: &[&str]| {
         text.split(' ')
             .chain(device.map(Device::as_str))
@@ -96,6 +96,7 @@ pub fn commands(vif: &Device, ifb: &Device) -> [Vec<String>; 6] {
         words("tc -s filter show dev", Some(vif), &["ingress"]),
         words("nft list ruleset", None, &[]),
         words("nft list hooks netdev device", Some(vif), &[]),
+        words("nft list hooks", None, &[]),
         words("tc -j -s qdisc show dev", Some(ifb), &[]),
     ]
 }

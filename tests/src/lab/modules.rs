@@ -13,7 +13,7 @@ use super::LabError;
 
 /// What guests load at the start, if their kernel has it: the channel to the host, then all that
 /// the rules and the tests need. A name that no file has is built in, or absent.
-pub const WANTED: [&str; 40] = [
+pub const WANTED: [&str; 41] = [
     "virtio_pci",
     "virtio_console",
     "af_packet",
@@ -53,6 +53,7 @@ pub const WANTED: [&str; 40] = [
     "nft_reject_netdev",
     "nft_counter",
     "nfnetlink_log",
+    "nfnetlink_hook",
     "macvlan",
 ];
 
