@@ -14,7 +14,7 @@ pub(crate) use input::{bytes, is_standard, name};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
 
-use crate::command::{audit, check, compile, explain, fmt, test, trace};
+use crate::command::{audit, check, compile, explain, fmt, gate, test, trace};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
 
@@ -72,6 +72,7 @@ enum Verb {
     Trace(trace::Args),
     Test(test::Args),
     Audit(audit::Args),
+    Gate(gate::Args),
 }
 
 impl Verb {
@@ -84,6 +85,7 @@ impl Verb {
             Self::Trace(args) => trace::run(args, console),
             Self::Test(args) => test::run(args, console),
             Self::Audit(args) => audit::run(args, console),
+            Self::Gate(args) => gate::run(args, console),
         }
     }
 }

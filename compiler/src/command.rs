@@ -6,6 +6,7 @@ pub(crate) mod compile;
 pub(crate) mod explain;
 mod finding;
 pub(crate) mod fmt;
+pub(crate) mod gate;
 pub(crate) mod test;
 pub(crate) mod trace;
 

@@ -12,6 +12,7 @@ mod exit;
 pub mod explain;
 pub mod flow;
 pub mod frame_text;
+pub mod gate;
 pub mod hook;
 pub mod ir;
 pub mod lower;

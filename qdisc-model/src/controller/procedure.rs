@@ -7,7 +7,7 @@
 
 use super::{Answer, Batch, Command, Controller, Refusal, Request, Sighting, State, Step};
 
-/// How often a flush looks whether the queue has run out before it closes the plug regardless.
+/// How often a flush waits for the queue to run out before it closes the plug regardless.
 const PATIENCE: u8 = 100;
 
 /// The command that is under way, by what it is for.
@@ -37,7 +37,7 @@ pub(super) enum Doing {
     Fencing,
     /// RELEASE_INDEFINITE with a limit of 0.
     Flushing,
-    /// Look: whether the queue has run out; so many looks are left.
+    /// Drain: whether the queue has run out; so many looks are left.
     Draining(u8),
     /// BUFFER after a flush.
     Closing,
@@ -71,6 +71,7 @@ impl Controller {
     fn renewed(&mut self, lost: u32) -> Step {
         self.batch = None;
         self.strays = 0;
+        self.late = 0;
         self.totals.renewals += 1;
         if self.disturbed {
             return self.inspect();
@@ -149,19 +150,23 @@ impl Controller {
                 self.go(Doing::Shutting, Command::Limit(0))
             }
             Doing::Checking => self.go(Doing::Releasing, Command::ReleaseOne),
-            Doing::Releasing => self.released(),
+            Doing::Releasing => {
+                self.late += u8::from(self.strays > 0);
+                self.released()
+            }
             Doing::Shutting => self.go(Doing::Fencing, Command::Fence),
             Doing::Fencing if self.is_quiet() => self.go(Doing::Flushing, Command::Flush),
             Doing::Fencing => self.go(Doing::Yielding, Command::Limit(self.limit)),
             Doing::Yielding => self.go(Doing::Checking, Command::Look),
-            Doing::Flushing => self.go(Doing::Draining(PATIENCE), Command::Look),
+            Doing::Flushing => self.go(Doing::Draining(PATIENCE), Command::Drain),
             Doing::Draining(left) if seen.packets > 0 && left > 0 => {
-                self.go(Doing::Draining(left - 1), Command::Look)
+                self.go(Doing::Draining(left - 1), Command::Drain)
             }
             Doing::Draining(_) => self.go(Doing::Closing, Command::Block),
             Doing::Closing => self.go(Doing::Widening, Command::Limit(self.limit)),
             Doing::Widening => {
                 self.strays = seen.packets;
+                self.late = 0;
                 self.released()
             }
         }

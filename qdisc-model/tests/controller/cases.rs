@@ -1,6 +1,6 @@
 //! Named cases: what each rule is for, and the one race that is left.
 
-use qdisc_model::controller::{Answer, Command, Refusal};
+use qdisc_model::controller::{Answer, Command, LATE_RELEASES, Refusal};
 use qdisc_model::invariant::{Violation, nothing_leaves_early};
 
 use crate::world::{Between, ROOMY, World};
@@ -176,6 +176,33 @@ fn a_restart_keeps_what_is_held_and_flushes_it_when_quiet() {
     assert_eq!(world.controller.strays(), 0);
     world.send(1);
     assert_eq!(world.held(), [5]);
+}
+
+/// A guest that is never quiet: after some late releases one loss ends the delay.
+#[test]
+fn strays_of_a_busy_guest_are_given_up_in_the_end() {
+    let mut world = World::new(ROOMY);
+    world.send(4);
+    world.start();
+    world.new_client();
+    let round = |world: &mut World| {
+        world.send(3);
+        world.checkpoint();
+        world.send(1);
+        let epoch = world.backup_has(1).unwrap();
+        world.commit(epoch)
+    };
+    for number in 0..u64::from(LATE_RELEASES) {
+        assert_eq!(round(&mut world), Some(Answer::Released(number)));
+        assert_eq!(world.controller.strays(), 4);
+    }
+    round(&mut world);
+    assert_eq!(world.controller.strays(), 0);
+    // What the strays stood in front of: three packets and the one before them.
+    assert_eq!(world.controller.totals().purged, 4 + 4);
+    round(&mut world);
+    assert_eq!(world.held().len(), 1, "only the open epoch");
+    assert_eq!(nothing_leaves_early(&world.trace), Ok(()));
 }
 
 /// A packet that comes in the middle of a flush is never let through by it.

@@ -152,7 +152,7 @@ impl World {
     /// The kernel carries out a command.
     pub(crate) fn execute(&mut self, command: Command) {
         match command {
-            Command::Look | Command::Fence => {}
+            Command::Look | Command::Fence | Command::Drain => {}
             Command::Block => self.change(BUFFER, 0),
             Command::ReleaseOne => self.change(RELEASE_ONE, 0),
             Command::Flush => self.change(RELEASE_INDEFINITE, 0),
@@ -197,7 +197,7 @@ impl World {
         let mut answer = step.answer;
         while let Some(command) = step.command {
             let outcome = self.interlude(command)?;
-            if command == Command::Look && std::mem::take(&mut self.news) {
+            if matches!(command, Command::Look | Command::Drain) && std::mem::take(&mut self.news) {
                 self.controller.step(Input::Disturbed);
             }
             step = match outcome {

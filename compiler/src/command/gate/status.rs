@@ -1,0 +1,107 @@
+//! `epochgate gate status`: what the kernel tells of a gate, for people and for programs.
+
+use serde::Serialize;
+
+use super::{Format, Refused};
+use crate::cli::Console;
+use crate::device::Device;
+use crate::exit::{Exit, Failure};
+use crate::gate::link::Link;
+use crate::gate::lock::Lock;
+use crate::gate::plug::{Gate, PlugError, Root};
+
+/// The fields of `--format json`.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    ifb: &'a str,
+    link: &'static str,
+    qdisc: &'a str,
+    handle: String,
+    held_packets: u32,
+    held_bytes: u32,
+    sent_packets: u32,
+    sent_bytes: u64,
+    drops: u32,
+    overlimits: u32,
+    /// Whether an `epochgate gate` drives it at this moment.
+    driven: bool,
+}
+
+/// Prints it; a gate that is no gate is a finding.
+pub(super) fn run(ifb: &Device, format: Format, console: &mut Console) -> Result<Exit, Failure> {
+    let (link, root, driven) = match read(ifb) {
+        Ok(found) => found,
+        Err(error) => {
+            console.report(None, &Refused::Plug(error).report())?;
+            return Ok(Exit::Findings);
+        }
+    };
+    let status = Status {
+        ifb: ifb.as_str(),
+        link: if link.is_up() { "up" } else { "down" },
+        qdisc: &root.kind,
+        handle: format!("{:x}:", root.handle >> 16),
+        held_packets: root.packets,
+        held_bytes: root.backlog,
+        sent_packets: root.sent_packets,
+        sent_bytes: root.sent_bytes,
+        drops: root.drops,
+        overlimits: root.overlimits,
+        driven,
+    };
+    match format {
+        Format::Json => {
+            let text = serde_json::to_string(&status).map_err(|error| {
+                Failure::usage(format!("cannot write the status as JSON: {error}"))
+            })?;
+            console.line(&text)?;
+        }
+        Format::Text => print(&status, console)?,
+    }
+    let problem = if !root.is_plug() {
+        Some(PlugError::NotPlug {
+            device: ifb.clone(),
+            kind: root.kind,
+        })
+    } else if !link.is_up() {
+        Some(PlugError::Down(ifb.clone()))
+    } else {
+        None
+    };
+    match problem {
+        Some(problem) => {
+            console.report(None, &Refused::Plug(problem).report())?;
+            Ok(Exit::Findings)
+        }
+        None => Ok(Exit::Fine),
+    }
+}
+
+fn print(status: &Status<'_>, console: &mut Console) -> Result<(), Failure> {
+    let driver = if status.driven {
+        "an epochgate gate"
+    } else {
+        "nobody from here"
+    };
+    console.line(&format!("interface   {}, {}", status.ifb, status.link))?;
+    console.line(&format!("qdisc       {} {}", status.qdisc, status.handle))?;
+    console.line(&format!("driven by   {driver}"))?;
+    console.line(&format!(
+        "held        {} packets, {} bytes",
+        status.held_packets, status.held_bytes
+    ))?;
+    console.line(&format!(
+        "sent        {} packets, {} bytes",
+        status.sent_packets, status.sent_bytes
+    ))?;
+    console.line(&format!("drops       {}", status.drops))?;
+    console.line(&format!("overlimits  {}", status.overlimits))
+}
+
+fn read(ifb: &Device) -> Result<(Link, Root, bool), PlugError> {
+    let mut gate = Gate::open(ifb)?;
+    let link = gate.link()?;
+    let root = gate.root()?;
+    let driven = matches!(Lock::take(gate.index()), Ok(None));
+    Ok((link, root, driven))
+}
