@@ -14,7 +14,7 @@ pub(crate) use input::{bytes, is_standard, name};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
 
-use crate::command::{audit, check, compile, explain, fmt, gate, test, trace};
+use crate::command::{audit, check, compile, explain, fmt, gate, probe, test, trace};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
 
@@ -73,6 +73,7 @@ enum Verb {
     Test(test::Args),
     Audit(audit::Args),
     Gate(gate::Args),
+    Probe(probe::Args),
 }
 
 impl Verb {
@@ -86,6 +87,7 @@ impl Verb {
             Self::Test(args) => test::run(args, console),
             Self::Audit(args) => audit::run(args, console),
             Self::Gate(args) => gate::run(args, console),
+            Self::Probe(args) => probe::run(args, console),
         }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod explain;
 mod finding;
 pub(crate) mod fmt;
 pub(crate) mod gate;
+pub(crate) mod probe;
 pub(crate) mod test;
 pub(crate) mod trace;
 

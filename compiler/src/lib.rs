@@ -16,6 +16,7 @@ pub mod gate;
 pub mod hook;
 pub mod ir;
 pub mod lower;
+mod probe;
 pub mod readback;
 mod render;
 pub mod script;
