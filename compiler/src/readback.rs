@@ -13,7 +13,7 @@ use policy_lang::{PacketSet, SpaceFull};
 
 /// What rules do to every frame that reaches the hook.
 ///
-/// The sets are a partition of [`policy_lang::Space::all`].
+/// `bypass`, `held` and `dropped` are a partition of [`policy_lang::Space::all`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The frames that go on at once.
@@ -22,6 +22,9 @@ pub struct Outcome {
     pub held: BTreeMap<String, PacketSet>,
     /// The frames that are lost.
     pub dropped: PacketSet,
+    /// Frames that meet a test about which kernels differ. The other sets say what becomes of them
+    /// in kernels before the change.
+    pub unsure: PacketSet,
 }
 
 /// Why rules have no [`Outcome`].

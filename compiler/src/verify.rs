@@ -20,6 +20,8 @@ pub enum Fate {
     Held(String),
     /// It is lost.
     Dropped,
+    /// Kernels differ.
+    Unsure,
 }
 
 /// A frame about which the rules and the policy disagree.
@@ -44,7 +46,8 @@ pub struct Proof {
 pub type Verified = Result<Proof, Counterexample>;
 
 /// Rules = policy: every frame that reaches the hook bypasses if the policy says so, and is handed
-/// to `ifb` otherwise; none is dropped or handed elsewhere.
+/// to `ifb` otherwise; none is dropped or handed elsewhere, and none meets a test about which
+/// kernels differ.
 ///
 /// # Errors
 ///
@@ -72,6 +75,14 @@ pub fn verify_equivalent(
             }));
         }
     }
+    let unsure = space.intersection(&rules.unsure, &delivered)?;
+    if let Some(frame) = space.witness(&unsure)? {
+        return Ok(Err(Counterexample {
+            policy: classify(policy, &frame),
+            rules: Fate::Unsure,
+            frame,
+        }));
+    }
     Ok(Ok(Proof {
         nodes: bypass.complexity(),
     }))
@@ -89,7 +100,8 @@ pub fn verify_no_leak(
     rules: &Outcome,
 ) -> Result<Verified, SpaceFull> {
     let bypass = space.bypass_of(policy)?;
-    let leaked = space.minus(&rules.bypass, &bypass)?;
+    let perhaps = space.union(&rules.bypass, &rules.unsure)?;
+    let leaked = space.minus(&perhaps, &bypass)?;
     let leaked = space.intersection(&leaked, &hook::delivered(space)?)?;
     Ok(match space.witness(&leaked)? {
         Some(frame) => {
@@ -161,6 +173,7 @@ pub fn fate(space: &Space, rules: &Outcome, frame: &[u8]) -> Fate {
         .iter()
         .find(|(_, set)| space.contains(set, frame));
     match held {
+        _ if space.contains(&rules.unsure, frame) => Fate::Unsure,
         Some((device, _)) => Fate::Held(device.clone()),
         None if space.contains(&rules.bypass, frame) => Fate::Bypass,
         None => Fate::Dropped,

@@ -222,3 +222,31 @@ fn no_single_value_of_a_plain_load_is_excluded() {
     assert!(!rules.contains("!="), "{rules}");
     assert!(rules.contains("@nh,160,16 { 0-4, 6-65535 } @nh,176,16 { 0-5, 7-65535 } accept"));
 }
+
+/// From Linux 7.1 on, `meta protocol` looks behind a second tag and PPPoE. Found by the differential
+/// test on 7.x: ARP and IP with two tags took the way of ARP and IP.
+#[test]
+fn a_second_tag_and_pppoe_are_asked_for_before_meta_protocol() {
+    let arp = || field(Field::Ethertype, &[(0x0806, 0x0806)]);
+    let vlan = field(Field::VlanId, &[(5, 9)]);
+    let bypass = |conditions| (Verdict::Bypass, conditions);
+    for rules in [
+        vec![bypass(vec![arp()])],
+        vec![bypass(vec![udp()])],
+        vec![bypass(vec![udp()]), bypass(vec![arp(), vlan])],
+    ] {
+        let policy = policy(rules);
+        let rules = emit(&policy).unwrap();
+        prove(&policy, &rules).unwrap();
+        let guards = rules.lines().filter(|line| {
+            line.contains("@ll,128,16 0x8100")
+                || line.contains("16 0x8864") && !line.contains("goto tagged")
+        });
+        let guards: Vec<&str> = guards.collect();
+        assert_eq!(guards.len(), 3, "{rules}");
+        for guard in guards {
+            let wrong = prove(&policy, &rules.replace(guard, "")).unwrap_err();
+            assert!(wrong.contains("Unsure"), "{wrong}");
+        }
+    }
+}

@@ -104,6 +104,10 @@ fn in_turn(space: &Space, first: Outcome, then: &Outcome) -> Result<Outcome, Spa
         bypass: space.intersection(&first.bypass, &then.bypass)?,
         held,
         dropped: space.union(&first.dropped, &dropped)?,
+        unsure: space.union(
+            &first.unsure,
+            &space.intersection(&first.bypass, &then.unsure)?,
+        )?,
     })
 }
 
@@ -112,6 +116,7 @@ fn everything_passes(space: &Space) -> Outcome {
         bypass: space.all(),
         held: BTreeMap::new(),
         dropped: space.none(),
+        unsure: space.none(),
     }
 }
 

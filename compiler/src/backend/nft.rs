@@ -16,7 +16,7 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy_lang::Verdict;
-use policy_lang::field::{FRAGMENT_MASK, Family, Field, Transport};
+use policy_lang::field::{ETHERTYPE_VLAN, FRAGMENT_MASK, Family, Field, Transport};
 use policy_lang::policy::Policy;
 
 use self::stages::stages;
@@ -48,28 +48,40 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
         "type filter hook ingress device \"{}\" priority 0; policy drop;",
         target.vif
     ));
-    let opaque = opaque(program);
-    if let Some(block) = &opaque {
-        text.comment("an 802.1ad tag is not looked into");
-        let verdict = chains.verdict_of(block, OPAQUE);
-        text.line(&format!("@ll,96,16 {ETHERTYPE_8021AD:#06x} {verdict}"));
-    }
     let (tagged, rest): (Vec<&Block>, Vec<&Block>) = program
         .blocks
         .iter()
         .partition(|block| block.guard.tagged == Some(true));
+    let opaque = opaque(program, tagged.last().copied());
+    let of_tagged = |tagged: bool| opaque.iter().filter(move |one| one.0.tagged == tagged);
+    for (hidden, block) in of_tagged(false) {
+        text.comment(hidden.why);
+        let verdict = chains.verdict_of(block, hidden.chain);
+        text.line(&format!("@ll,96,16 {:#06x} {verdict}", hidden.ethertype));
+    }
     if !tagged.is_empty() {
         text.line("@ll,96,16 0x8100 goto tagged");
-    }
-    chains.dispatch(&rest, &mut text);
-    text.close();
-    if !tagged.is_empty() {
+        chains.dispatch(&rest, &mut text);
+        text.close();
         text.blank();
         text.comment("one 802.1Q tag");
         text.open("chain tagged {");
-        chains.dispatch(&tagged, &mut text);
-        text.close();
     }
+    let is_tagged = if tagged.is_empty() {
+        "@ll,96,16 0x8100 "
+    } else {
+        ""
+    };
+    for (hidden, block) in of_tagged(true) {
+        text.comment(hidden.why);
+        let verdict = chains.verdict_of(block, hidden.chain);
+        text.line(&format!(
+            "{is_tagged}@ll,128,16 {:#06x} {verdict}",
+            hidden.ethertype
+        ));
+    }
+    chains.dispatch(if tagged.is_empty() { &rest } else { &tagged }, &mut text);
+    text.close();
     for block in program.blocks.iter() {
         chains.chain(
             block,
@@ -78,33 +90,91 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
             &mut text,
         )?;
     }
-    if let Some(block) = &opaque {
-        chains.chain(block, OPAQUE, "any frame with an 802.1ad tag", &mut text)?;
+    for (hidden, block) in &opaque {
+        chains.chain(block, hidden.chain, hidden.title, &mut text)?;
     }
     text.close();
     Ok(text.written)
 }
 
-/// The chain for frames whose first tag is 802.1ad.
-const OPAQUE: &str = "opaque_8021ad";
+/// Frames that to the language have this ethertype and nothing more, while nft looks behind it.
+struct Hidden {
+    /// Whether an 802.1Q tag stands in front.
+    tagged: bool,
+    ethertype: u16,
+    chain: &'static str,
+    title: &'static str,
+    why: &'static str,
+}
 
-/// What becomes of frames whose first tag is 802.1ad. The kernel takes that tag out as it does an
-/// 802.1Q one, but to the language they are frames with this ethertype and nothing more.
+/// The kernel takes an 802.1ad tag out as it does an 802.1Q one. From 7.1 on, `meta protocol` also
+/// looks behind a second 802.1Q tag and a PPPoE header, and moves the network header there for all
+/// tests that follow (`nft_meta_pktinfo_may_update` in net/netfilter/nft_meta.c). Raw loads of the
+/// link header do not, as long as no `meta protocol` has been asked: so these come first.
+const HIDDEN: [Hidden; 4] = [
+    Hidden {
+        tagged: false,
+        ethertype: ETHERTYPE_8021AD,
+        chain: "opaque_8021ad",
+        title: "any frame with an 802.1ad tag",
+        why: "an 802.1ad tag is not looked into",
+    },
+    Hidden {
+        tagged: false,
+        ethertype: ETHERTYPE_PPPOE,
+        chain: "opaque_pppoe",
+        title: "any frame with PPPoE",
+        why: "PPPoE is not looked into, as kernels from 7.1 on would",
+    },
+    Hidden {
+        tagged: true,
+        ethertype: ETHERTYPE_VLAN,
+        chain: "tagged_opaque_8021q",
+        title: "any frame with two 802.1Q tags",
+        why: "a second tag is not looked into, as kernels from 7.1 on would",
+    },
+    Hidden {
+        tagged: true,
+        ethertype: ETHERTYPE_PPPOE,
+        chain: "tagged_opaque_pppoe",
+        title: "any frame with a tag and PPPoE",
+        why: "nor is PPPoE behind a tag",
+    },
+];
+
+/// The ethertype of a PPPoE session (RFC 2516).
+const ETHERTYPE_PPPOE: u16 = 0x8864;
+
+/// What becomes of frames that hide something. `tagged` decides about tagged frames without an IP
+/// header, if tagged frames are told apart.
 ///
-/// `None` if no rule looks at anything that such a frame hides.
-fn opaque(program: &Program) -> Option<Block> {
-    let any = program.blocks.last()?;
+/// Empty if no rule looks at anything that such a frame hides.
+fn opaque(program: &Program, tagged: Option<&Block>) -> Vec<(&'static Hidden, Block)> {
+    let Some(any) = program.blocks.last() else {
+        return Vec::new();
+    };
     let untouched = |rule: &FlatRule| {
         rule.boxes
             .iter()
             .all(|one| !one.fields.contains_key(&Field::Ethertype))
     };
     if program.blocks.len() == 1 && any.rules.iter().all(untouched) {
-        return None;
+        return Vec::new();
     }
+    HIDDEN
+        .iter()
+        .map(|hidden| {
+            let own = tagged.filter(|_| hidden.tagged).unwrap_or(any);
+            (hidden, with_ethertype(own, hidden))
+        })
+        .collect()
+}
+
+/// A block for frames of which the ethertype is known and no IP header is seen.
+fn with_ethertype(any: &Block, hidden: &Hidden) -> Block {
     let mut block = Block {
         guard: Guard {
-            tagged: Some(false),
+            tagged: Some(hidden.tagged),
             shape: Shape::Any,
         },
         rules: any.rules.clone(),
@@ -113,7 +183,7 @@ fn opaque(program: &Program) -> Option<Block> {
     for rule in &mut block.rules {
         rule.boxes.retain_mut(|one| {
             let ethertype = one.fields.remove(&Field::Ethertype);
-            ethertype.is_none_or(|values| values.contains(ETHERTYPE_8021AD.into()))
+            ethertype.is_none_or(|values| values.contains(hidden.ethertype.into()))
         });
     }
     let decided = |rule: &FlatRule| rule.boxes.iter().any(FieldBox::is_everything);
@@ -124,7 +194,7 @@ fn opaque(program: &Program) -> Option<Block> {
             .map_or(block.default, |rule| rule.verdict);
         block.rules.truncate(at);
     }
-    Some(block)
+    block
 }
 
 struct Chains<'a> {

@@ -133,6 +133,7 @@ pub(crate) fn fate(fate: &Fate) -> String {
         Fate::Bypass => String::from("bypass"),
         Fate::Held(device) => format!("held in {device}"),
         Fate::Dropped => String::from("dropped"),
+        Fate::Unsure => String::from("treated in one way by some kernels and in another by others"),
     }
 }
 

@@ -29,6 +29,7 @@ fn rules_of(space: &Space, text: &str) -> Candidate {
             bypass,
             held,
             dropped: space.none(),
+            unsure: space.none(),
         },
         ifb: ifb(),
     }

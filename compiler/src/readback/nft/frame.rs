@@ -22,6 +22,7 @@ use super::fields::Header;
 /// field is a length (IEEE 802.3).
 const TAG_8021Q: u128 = 0x8100;
 const TAG_8021AD: u128 = 0x88a8;
+const PPPOE: u128 = 0x8864;
 const FIRST_ETHERTYPE: u128 = 0x0600;
 /// `ETH_P_802_3` and `ETH_P_802_2` of the kernel's if_ether.h.
 const PROTOCOL_802_3: u128 = 1;
@@ -151,6 +152,16 @@ impl Shape {
             }],
             needs: 0,
         }
+    }
+
+    /// The frames that `meta protocol` sees through from Linux 7.1 on, up to 7.0 it does not: those
+    /// with a second 802.1Q tag or PPPoE (`nft_meta_pktinfo_may_update` in net/netfilter/nft_meta.c).
+    pub(super) fn seen_through(self, space: &Space) -> Result<PacketSet, SpaceFull> {
+        let values = [TAG_8021Q, PPPOE].map(ValueSet::single);
+        let values = values
+            .iter()
+            .fold(ValueSet::empty(), |all, one| all.union(one));
+        self.protocol_in(space, &values)
     }
 
     fn segments(self, header: Header, first: usize, end: usize) -> Vec<Segment> {

@@ -13,7 +13,7 @@ use policy_lang::{PacketSet, Space, SpaceFull};
 use super::ast::{Chain, Hook, KeyType, Operator, Part, Right, Rule, Ruleset, Source};
 use super::ast::{Statement, Table, Verdict};
 use super::cursor::Fault;
-use super::fields::Header;
+use super::fields::{Field, Header};
 use super::frame::Shape;
 use super::implied::{Context, Implied};
 use super::joined::refuse_joined;
@@ -31,6 +31,8 @@ enum Fate {
     Forward(String),
     /// It leaves the chain, back to the one that called it.
     Return,
+    /// Beside another fate: kernels differ about a test that the frame meets.
+    Unsure,
 }
 
 /// What becomes of the frames that are decided; disjoint.
@@ -52,6 +54,7 @@ pub(super) fn outcome(space: &Space, rules: &Ruleset, device: &str) -> Result<Ou
     let mut passing = arriving.clone();
     let mut held: BTreeMap<String, PacketSet> = BTreeMap::new();
     let mut dropped = space.complement(&arriving)?;
+    let mut unsure = space.none();
     for (table, name, hook) in hooked(rules, device)? {
         let mut run = Run {
             space,
@@ -73,6 +76,7 @@ pub(super) fn outcome(space: &Space, rules: &Ruleset, device: &str) -> Result<Ou
                 Fate::Accept => accepted = space.union(&accepted, &frames)?,
                 // Those that return from the base chain meet its policy, as the undecided do.
                 Fate::Return => {}
+                Fate::Unsure => unsure = space.union(&unsure, &frames)?,
                 Fate::Drop => {
                     accepted = space.minus(&accepted, &frames)?;
                 }
@@ -92,6 +96,7 @@ pub(super) fn outcome(space: &Space, rules: &Ruleset, device: &str) -> Result<Ou
         bypass: passing,
         held,
         dropped,
+        unsure,
     })
 }
 
@@ -212,7 +217,13 @@ impl<'rules> Run<'rules> {
                 .step(statement)
                 .map_err(|reason| Fault::new(rule.line, reason))?;
             for test in implied {
+                if matches!(test, Implied::Protocol(_)) {
+                    self.doubt(&live, &mut fates)?;
+                }
                 self.require(&mut live, test)?;
+            }
+            if asks_protocol(statement) {
+                self.doubt(&live, &mut fates)?;
             }
             match statement {
                 Statement::Match {
@@ -235,8 +246,23 @@ impl<'rules> Run<'rules> {
                 }
             }
         }
-        let frames = self.space.union_all(fates.values().cloned().collect())?;
+        let certain = fates.iter().filter(|(fate, _)| **fate != Fate::Unsure);
+        let frames = certain.map(|(_, frames)| frames.clone()).collect();
+        let frames = self.space.union_all(frames)?;
         Ok(Decided { frames, fates })
+    }
+
+    /// Notes the frames of which `meta protocol`, which is asked next, says something else from Linux
+    /// 7.1 on.
+    fn doubt(&self, live: &[(Shape, PacketSet)], fates: &mut Fates) -> Result<(), SpaceFull> {
+        for (shape, frames) in live {
+            let seen_through = shape.seen_through(self.space)?;
+            let frames = self.space.intersection(frames, &seen_through)?;
+            if !frames.is_empty() {
+                self.add(fates, Fate::Unsure, &frames)?;
+            }
+        }
+        Ok(())
     }
 
     fn together(&self, live: &[(Shape, PacketSet)]) -> Result<PacketSet, SpaceFull> {
@@ -337,7 +363,9 @@ impl<'rules> Run<'rules> {
                 for (fate, there) in self.chain(chain, line)?.iter() {
                     if *fate != Fate::Return {
                         let here = self.space.intersection(frames, there)?;
-                        left = self.space.minus(&left, &here)?;
+                        if *fate != Fate::Unsure {
+                            left = self.space.minus(&left, &here)?;
+                        }
                         self.add(fates, fate.clone(), &here)?;
                     }
                 }
@@ -391,6 +419,15 @@ impl<'rules> Run<'rules> {
         let found = Rc::new(answers(self.space, &looked, key, types, elements)?);
         known.insert(looked, Rc::clone(&found));
         Ok(found)
+    }
+}
+
+fn asks_protocol(statement: &Statement) -> bool {
+    match statement {
+        Statement::Match { key, .. } | Statement::Map { key, .. } => {
+            key.iter().any(|part| part.field == Field::Protocol)
+        }
+        Statement::Verdict(_) | Statement::Forward(_) => false,
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn outcome(space: &Space, filters: &Filters) -> Result<Outcome, Readb
         bypass: space.none(),
         held: BTreeMap::new(),
         dropped: space.none(),
+        unsure: space.none(),
     };
     for (action, set) in decided {
         match action {
