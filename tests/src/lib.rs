@@ -5,10 +5,12 @@
 use std::io::Write;
 
 pub mod captures;
+pub mod differential;
 pub mod examples;
 pub mod fuzz;
 pub mod generate;
 pub mod lab;
+pub mod mutate;
 pub mod netlab;
 
 /// Says aloud that the test `name` did not do its work, and why.

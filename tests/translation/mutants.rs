@@ -18,6 +18,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::examples;
 use tests::generate::policy::{Terms, policy};
+use tests::mutate::mutant;
 
 const MUTANTS: usize = 1_200;
 const NODES: usize = 1 << 20;
@@ -45,58 +46,6 @@ fn emit(backend: Kind, policy: &Policy) -> Option<String> {
     match backend {
         Kind::Nft => backend::nft::emit(&program, policy, &target()).ok(),
         Kind::U32 => backend::u32::emit(&program, policy, &target()).ok(),
-    }
-}
-
-/// The places of the tokens of a text: words, numbers, and single signs; no comments.
-fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
-    let mut found = Vec::new();
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        let code = line.split('#').next().unwrap_or_default();
-        let mut start = None;
-        for (at, c) in code.char_indices() {
-            let word = c.is_ascii_alphanumeric() || c == '_';
-            match (word, start) {
-                (true, None) => start = Some(at),
-                (false, Some(from)) => {
-                    found.push(offset + from..offset + at);
-                    start = None;
-                }
-                _ => {}
-            }
-            if !word && !c.is_whitespace() {
-                found.push(offset + at..offset + at + c.len_utf8());
-            }
-        }
-        if let Some(from) = start {
-            found.push(offset + from..offset + code.len());
-        }
-        offset += line.len();
-    }
-    found
-}
-
-/// Another token for `old`: another number near it, another token of the same text, or nothing.
-fn replaced(old: &str, others: &str, choice: u32) -> String {
-    let hex = old.strip_prefix("0x");
-    let number = hex.map_or_else(|| old.parse().ok(), |h| u128::from_str_radix(h, 16).ok());
-    match (choice / 8 % 8, number) {
-        (0..=5, Some(number)) => {
-            let changed: u128 = match choice / 64 % 4 {
-                0 => number.wrapping_add(1),
-                1 => number.saturating_sub(1),
-                2 => number ^ (1 << (choice / 256 % 8)),
-                _ => number / 2,
-            };
-            if hex.is_some() {
-                format!("{changed:#x}")
-            } else {
-                changed.to_string()
-            }
-        }
-        (6, _) => String::new(),
-        _ => others.to_owned(),
     }
 }
 
@@ -151,35 +100,15 @@ fn no_mutant_goes_unseen(backend: Kind) {
         .filter_map(|p| Some((emit(backend, &p)?, p)))
         .map(|(t, p)| (p, t))
         .collect();
-    let pick = (
-        any::<prop::sample::Index>(),
-        any::<prop::sample::Index>(),
-        any::<u32>(),
-    );
     let mut count = Count::default();
     while count.tried < MUTANTS {
         let (policy, text) = &emitted[count.tried % emitted.len()];
-        let places = tokens(text);
-        let (at, other, choice) = pick.new_tree(&mut runner).unwrap().current();
-        // Most mistakes worth making are wrong numbers: other mutants seldom can be read at all.
-        let numbers = || {
-            places
-                .iter()
-                .filter(|p| text.as_bytes()[p.start].is_ascii_digit())
-        };
-        let place = match numbers().count() {
-            some if some > 0 && !choice.is_multiple_of(8) => numbers().nth(at.index(some)).unwrap(),
-            _ => &places[at.index(places.len())],
-        };
-        let place = place.clone();
-        let other = &text[places[other.index(places.len())].clone()];
-        let token = replaced(&text[place.clone()], other, choice);
-        let mutant = [&text[..place.start], &token, &text[place.end..]].concat();
+        let mutant = mutant(backend, text, runner.rng());
         judge(backend, policy, &mutant, &mut count);
     }
     println!("{backend}: {count:?}");
     assert!(
-        count.caught > MUTANTS / 10,
+        count.caught > MUTANTS / 5,
         "too few mutants mean anything: {count:?}"
     );
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::LabError;
 use super::image::Image;
-use super::protocol::{Ended, Frame, Hello, Job, PORT, VERSION};
+use super::protocol::{Ended, File, Frame, Hello, Job, PORT, VERSION};
 
 const QEMU: &str = "qemu-system-x86_64";
 /// A guest that has not said hello by then never will. A busy machine takes half a minute.
@@ -202,6 +202,19 @@ impl Guest {
                 other => return Err(self.dead(&format!("it sent {other:?}"))),
             }
         }
+    }
+
+    /// Writes a file in the guest, which the next job finds.
+    ///
+    /// # Errors
+    /// When the guest is dead, or the file is longer than 16 MiB.
+    pub fn put(&mut self, path: &str, contents: Vec<u8>) -> Result<(), LabError> {
+        let file = Frame::File(File {
+            path: path.to_owned(),
+            contents,
+        });
+        let sent = file.write(&mut self.stream);
+        sent.map_err(|error| self.dead(&format!("it takes no files: {error}")))
     }
 
     /// Everything that the console shows.

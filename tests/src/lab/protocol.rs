@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 
 /// Both sides must have the same: they are built from one source, but an image may be old.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The name of the virtio port.
 pub const PORT: &str = "epochgate.lab";
 /// No honest frame is longer.
@@ -20,6 +20,8 @@ pub enum Frame {
     Hello(Hello),
     /// The host wants this done.
     Job(Job),
+    /// The host wants this file to be there, in place of an older one.
+    File(File),
     /// The running job wrote this to its standard output.
     Stdout(Vec<u8>),
     /// The running job wrote this to its standard error.
@@ -52,6 +54,15 @@ pub struct Job {
     pub environment: Vec<(String, String)>,
     /// The job is killed after so many milliseconds.
     pub limit_ms: u64,
+}
+
+/// A file for the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its path, absolute.
+    pub path: String,
+    /// All of it.
+    pub contents: Vec<u8>,
 }
 
 /// How a job ended.
@@ -94,6 +105,7 @@ impl Frame {
         match self {
             Self::Hello(_) => b'H',
             Self::Job(_) => b'J',
+            Self::File(_) => b'F',
             Self::Stdout(_) => b'O',
             Self::Stderr(_) => b'E',
             Self::Ended(_) => b'X',
@@ -110,6 +122,7 @@ impl Frame {
             Self::Hello(hello) => serde_json::to_vec(hello)?,
             Self::Job(job) => serde_json::to_vec(job)?,
             Self::Ended(ended) => serde_json::to_vec(ended)?,
+            Self::File(file) => [file.path.as_bytes(), b"\0", &file.contents].concat(),
             Self::Stdout(bytes) | Self::Stderr(bytes) => bytes.clone(),
             Self::PowerOff => Vec::new(),
         };
@@ -142,6 +155,7 @@ impl Frame {
         let frame = match kind[0] {
             b'H' => Self::Hello(serde_json::from_slice(&payload)?),
             b'J' => Self::Job(serde_json::from_slice(&payload)?),
+            b'F' => Self::File(file(&payload)?),
             b'O' => Self::Stdout(payload),
             b'E' => Self::Stderr(payload),
             b'X' => Self::Ended(serde_json::from_slice(&payload)?),
@@ -150,6 +164,17 @@ impl Frame {
         };
         Ok(Some(frame))
     }
+}
+
+/// A path, which has no zero byte, a zero byte, the contents.
+fn file(payload: &[u8]) -> io::Result<File> {
+    let end = payload.iter().position(|&byte| byte == 0);
+    let end = end.ok_or_else(|| broken("a file without a path"))?;
+    let path = String::from_utf8(payload[..end].to_vec());
+    Ok(File {
+        path: path.map_err(|_| broken("a path that is not UTF-8"))?,
+        contents: payload[end + 1..].to_vec(),
+    })
 }
 
 fn broken(what: &str) -> io::Error {
@@ -186,6 +211,8 @@ mod tests {
                     environment: vec![(String::from("A"), value)],
                     limit_ms
                 })),
+            ("[a-z/]{0,9}", any::<Vec<u8>>())
+                .prop_map(|(path, contents)| Frame::File(File { path, contents })),
             any::<Vec<u8>>().prop_map(Frame::Stdout),
             any::<Vec<u8>>().prop_map(Frame::Stderr),
             (any::<i32>(), any::<u64>()).prop_map(|(status, duration_ms)| Frame::Ended(Ended {

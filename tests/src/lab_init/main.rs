@@ -7,7 +7,7 @@
 mod jobs;
 mod start;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 
 use rustix::system::{RebootCommand, reboot};
@@ -36,6 +36,7 @@ fn serve(port: &File) -> io::Result<()> {
     while let Some(frame) = Frame::read(&mut &*port)? {
         match frame {
             Frame::Job(job) => jobs::run(port, &job)?,
+            Frame::File(file) => fs::write(file.path, file.contents)?,
             _ => return Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 mod bench;
 mod lab;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 
@@ -19,6 +20,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   setup   install the Debian packages that the tests use (needs root; says what it can't)
   test    setup, then formatting, lints and all tests; ends with the number of tests
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
+  soak    a million frames for each back end and kernel; `cargo xtask soak --help`
   bench   all benchmarks in a release build; writes docs/benchmarks.md
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
 ";
@@ -27,6 +29,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let task = match arguments.as_slice() {
         [task, rest @ ..] if task == "lab" => return report(lab::run(rest)),
+        [task, rest @ ..] if task == "soak" => {
+            return report(shell().and_then(|sh| soak::run(&sh, rest)));
+        }
         [task] => task.as_str(),
         _ => "",
     };

@@ -1,0 +1,169 @@
+//! Where the program beside the kernel runs: a namespace on the running kernel, or a guest.
+
+use std::env::VarError;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::answer::Answer;
+use super::batch::{self, Case};
+use crate::lab::cache::Cache;
+use crate::lab::guest::{Guest, Size};
+use crate::lab::image::{self, Extra};
+use crate::lab::protocol::{Job, Outcome};
+use crate::lab::{Kernel, LabError, Target, build};
+
+/// A kernel that cases can be put to.
+pub trait Ground {
+    /// Puts all cases through the rules.
+    ///
+    /// # Errors
+    /// When there is no answer, in words. Wrong verdicts are answers.
+    fn put(&mut self, cases: &[Case]) -> Result<Answer, String>;
+}
+
+/// The running kernel: each call has a network namespace of its own, gone when it returns.
+#[derive(Debug)]
+pub struct Namespace {
+    program: PathBuf,
+    files: TempDir,
+}
+
+impl Namespace {
+    /// Runs `program`, which is `lab-differential`.
+    ///
+    /// # Errors
+    /// Why it can't be run here: no rights, no taps, no `unshare`.
+    pub fn new(program: &Path) -> Result<Self, String> {
+        let mut namespace = Self {
+            program: program.to_owned(),
+            files: TempDir::new().map_err(|e| e.to_string())?,
+        };
+        namespace.put(&[])?;
+        Ok(namespace)
+    }
+}
+
+impl Ground for Namespace {
+    fn put(&mut self, cases: &[Case]) -> Result<Answer, String> {
+        let path = self.files.path().join("batch");
+        write(&path, cases)?;
+        // Not `ip netns`: a namespace without a name can't be left behind.
+        let mut command = Command::new("unshare");
+        command.arg("--net").arg(&self.program).arg(&path);
+        let output = command
+            .output()
+            .map_err(|e| format!("can't run `unshare`: {e}"))?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        String::from_utf8_lossy(&output.stdout).parse()
+    }
+}
+
+fn write(path: &Path, cases: &[Case]) -> Result<(), String> {
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        batch::write(&mut file, cases)?;
+        file.flush()
+    };
+    write().map_err(|e| format!("can't write a batch: {e}"))
+}
+
+/// One of Debian's kernels in a guest, which is booted once.
+#[derive(Debug)]
+pub struct InGuest {
+    guest: Guest,
+}
+
+/// Where the guest finds the batch.
+const BATCH: &str = "/lab/batch";
+/// Where it finds the program.
+const PROGRAM: &str = "/usr/local/bin/lab-differential";
+/// No batch takes longer.
+const LIMIT_MS: u64 = 900_000;
+
+impl InGuest {
+    /// Boots a guest that has `program`, which is `lab-differential`.
+    ///
+    /// # Errors
+    /// As [`image::build`] and [`Guest::boot`].
+    pub fn boot(kernel: Kernel, program: &Path) -> Result<Self, LabError> {
+        let program = Extra {
+            host: program.to_owned(),
+            guest: PROGRAM.to_owned(),
+            strip: true,
+        };
+        let image = image::build(&Cache::open()?, kernel, &build::init()?, &[program])?;
+        Ok(Self {
+            guest: Guest::boot(&image, &Size::default())?,
+        })
+    }
+}
+
+impl Ground for InGuest {
+    fn put(&mut self, cases: &[Case]) -> Result<Answer, String> {
+        let mut bytes = Vec::new();
+        batch::write(&mut bytes, cases).map_err(|e| e.to_string())?;
+        let put = self.guest.put(BATCH, bytes);
+        put.map_err(|e| e.to_string())?;
+        let job = Job {
+            command: ["unshare", "--net", PROGRAM, BATCH]
+                .map(String::from)
+                .into(),
+            environment: Vec::new(),
+            limit_ms: LIMIT_MS,
+        };
+        let (mut out, mut said) = (Vec::new(), Vec::new());
+        let ended = self.guest.run(job, |is_error, bytes| {
+            let to = if is_error { &mut said } else { &mut out };
+            to.extend_from_slice(bytes);
+        });
+        match ended.map_err(|e| e.to_string())?.outcome {
+            Outcome::Exited(0) => String::from_utf8_lossy(&out).parse(),
+            other => Err(format!("{other:?}: {}", String::from_utf8_lossy(&said))),
+        }
+    }
+}
+
+/// A kernel with its name.
+pub type Named = (Target, Box<dyn Ground + Send>);
+
+/// Makes a target ready; `Err` says why it can't be had here.
+///
+/// # Errors
+/// The inner one is a reason to skip, the outer one a failure.
+pub fn open(target: Target, program: &Path) -> Result<Result<Named, String>, String> {
+    let ground: Box<dyn Ground + Send> = match target {
+        Target::Model => return Ok(Err(String::from("the model has no rules to run"))),
+        Target::Namespace => match Namespace::new(program) {
+            Ok(namespace) => Box::new(namespace),
+            Err(why) => return Ok(Err(why)),
+        },
+        Target::Qemu(kernel) => match InGuest::boot(kernel, program) {
+            Ok(guest) => Box::new(guest),
+            Err(LabError::Unavailable(why)) => return Ok(Err(why)),
+            Err(error) => return Err(error.to_string()),
+        },
+    };
+    Ok(Ok((target, ground)))
+}
+
+/// The targets that LAB_TARGET asks for; all kernels if it is not set.
+///
+/// # Errors
+/// When it names no target.
+pub fn wanted() -> Result<Vec<Target>, String> {
+    match std::env::var("LAB_TARGET") {
+        Ok(name) => Ok(vec![name.parse()?]),
+        Err(VarError::NotPresent) => {
+            let all = Target::ALL.into_iter();
+            Ok(all.filter(|target| *target != Target::Model).collect())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
