@@ -12,6 +12,7 @@
 mod bytes;
 mod pcap;
 mod pcapng;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

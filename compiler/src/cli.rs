@@ -4,6 +4,7 @@ mod console;
 mod input;
 mod output;
 mod policy_file;
+mod quantity;
 
 use std::process::ExitCode;
 
@@ -13,8 +14,9 @@ pub(crate) use console::Console;
 pub(crate) use input::{bytes, is_standard, name};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
+pub(crate) use quantity::{duration, positive_duration};
 
-use crate::command::{audit, check, compile, explain, fmt, gate, probe, test, trace};
+use crate::command::{audit, check, compile, explain, fmt, gate, probe, replay, test, trace};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
 
@@ -70,6 +72,7 @@ enum Verb {
     Compile(compile::Args),
     Explain(explain::Args),
     Trace(trace::Args),
+    Replay(replay::Args),
     Test(test::Args),
     Audit(audit::Args),
     Gate(gate::Args),
@@ -84,6 +87,7 @@ impl Verb {
             Self::Compile(args) => compile::run(args, console),
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
+            Self::Replay(args) => replay::run(args, console),
             Self::Test(args) => test::run(args, console),
             Self::Audit(args) => audit::run(args, console),
             Self::Gate(args) => gate::run(args, console),

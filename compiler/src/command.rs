@@ -8,6 +8,7 @@ mod finding;
 pub(crate) mod fmt;
 pub(crate) mod gate;
 pub(crate) mod probe;
+pub(crate) mod replay;
 pub(crate) mod test;
 pub(crate) mod trace;
 

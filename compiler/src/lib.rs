@@ -19,6 +19,8 @@ pub mod lower;
 mod probe;
 pub mod readback;
 mod render;
+pub mod replay;
+pub mod rtp;
 pub mod script;
 pub mod trial;
 pub mod verify;

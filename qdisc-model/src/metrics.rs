@@ -2,7 +2,8 @@
 //!
 //! [`jitter`] is the estimator of RFC 3550 as receivers report it; [`stream`] is what an analyser
 //! prints about one RTP stream; [`burst`] finds packets that come at once; [`playout`] is a
-//! receiver's jitter buffer; [`quality`] turns loss and delay into R and MOS.
+//! receiver's jitter buffer; [`quality`] turns loss and delay into R and MOS; [`receiver`] is all of
+//! them together.
 //!
 //! The jitter of RFC 3550 saturates: at 20 ms per packet it stays near 38 ms however long a gate
 //! holds. It never stands alone in a report: the largest gap, the bursts and the late packets do
@@ -12,6 +13,7 @@ pub mod burst;
 pub mod jitter;
 pub mod playout;
 pub mod quality;
+pub mod receiver;
 pub mod stream;
 
 /// One RTP packet as a receiver sees it.

@@ -18,7 +18,7 @@ pub(crate) struct Artefact<'a> {
     /// Its place.
     pub(crate) path: PathBuf,
     /// Its content.
-    pub(crate) content: &'a str,
+    pub(crate) content: &'a [u8],
     /// Whether it is a program.
     pub(crate) executable: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn replace(path: &Path, content: &str) -> Result<(), Failure> {
         let old = fs::OpenOptions::new().write(true).open(&path)?.metadata()?;
         let artefact = Artefact {
             path,
-            content,
+            content: content.as_bytes(),
             executable: false,
         };
         let file = stage(&artefact, 0o600)?;
@@ -97,7 +97,7 @@ fn stage(artefact: &Artefact<'_>, mode: u32) -> io::Result<NamedTempFile> {
         .prefix(".epochgate-")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(directory.unwrap_or_else(|| Path::new(".")))?;
-    file.write_all(artefact.content.as_bytes())?;
+    file.write_all(artefact.content)?;
     file.as_file().sync_all()?;
     Ok(file)
 }
@@ -117,7 +117,7 @@ mod tests {
     fn artefact(path: PathBuf, content: &str) -> Artefact<'_> {
         Artefact {
             path,
-            content,
+            content: content.as_bytes(),
             executable: true,
         }
     }

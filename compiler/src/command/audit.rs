@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         let content = listing.write();
         write_all(&[Artefact {
             path: path.clone(),
-            content: &content,
+            content: content.as_bytes(),
             executable: false,
         }])?;
     }

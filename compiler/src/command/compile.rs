@@ -108,7 +108,7 @@ fn write_hook(args: &Args, hook: &Hook, console: &mut Console) -> Result<Exit, F
     }
     let artefact = Artefact {
         path: args.output.join("xen-hook.sh"),
-        content: &hook.script,
+        content: hook.script.as_bytes(),
         executable: true,
     };
     put(args, &[artefact], hook.proof, console)
@@ -135,12 +135,12 @@ fn write(
     let place = |suffix: &str| args.output.join(format!("{vif}.{suffix}"));
     let rules = Artefact {
         path: place(suffix),
-        content: &compiled.rules,
+        content: compiled.rules.as_bytes(),
         executable: false,
     };
     let script = Artefact {
         path: place("sh"),
-        content: &compiled.script,
+        content: compiled.script.as_bytes(),
         executable: true,
     };
     let artefacts = match args.emit {

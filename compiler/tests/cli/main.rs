@@ -11,4 +11,5 @@ mod frames;
 mod hostile;
 mod program;
 mod readme;
+mod replay;
 mod verbs;

@@ -6,7 +6,9 @@ use std::process::Stdio;
 
 use crate::program::{command, run, run_with};
 
-const VERBS: [&str; 6] = ["check", "fmt", "compile", "explain", "trace", "test"];
+const VERBS: [&str; 7] = [
+    "check", "fmt", "compile", "explain", "trace", "replay", "test",
+];
 
 /// What `--help` prints, without the blanks that clap leaves at the ends of lines.
 fn help(args: &[&str]) -> String {

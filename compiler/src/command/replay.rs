@@ -1,0 +1,386 @@
+//! `epochgate replay`: a real capture through the gate, with its calls before and after.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use policy_lang::policy::{Overflow, Policy};
+use qdisc_model::metrics::receiver::Assumptions;
+use qdisc_model::schedule::{Schedule, Timer};
+use serde::Serialize;
+
+use crate::capture::{Capture, CaptureError, Record, write};
+use crate::cli::{
+    Artefact, Console, PolicyFile, bytes, duration, is_standard, name, positive_duration, write_all,
+};
+use crate::exit::{self, Exit, Failure};
+use crate::flow::{Ends, FlowKey};
+use crate::render::{Report, visible};
+use crate::replay::{Compared, Figures, Options, Replayed, replay};
+use crate::script;
+
+/// The interval of `xl remus` unless it is told another.
+const REMUS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Send a capture through the gate and compare its RTP streams before and after.
+///
+/// The capture is taken for what the guest sent, and when. RTP streams are found without
+/// configuration: by the SDP in the capture, or by packets with one SSRC that count up. Jitter,
+/// gaps and loss are those that `tshark -q -z rtp,streams` prints. MOS is that of the E-model (ITU-T
+/// G.107) behind a fixed jitter buffer.
+#[derive(Debug, clap::Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct Args {
+    /// The policy; `-` is standard input.
+    policy: PathBuf,
+    /// The capture, pcap or pcapng; `-` is standard input.
+    capture: PathBuf,
+    /// Time between checkpoints, such as `40ms`; otherwise that of the policy's gate, or 200 ms as
+    /// with `xl remus`.
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    interval: Option<Duration>,
+    /// How long each checkpoint stops the guest.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    pause: Duration,
+    /// How long a checkpoint takes from there to its commit.
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
+    transfer: Duration,
+    /// From when the interval counts.
+    #[arg(long, value_enum, default_value_t = TimerChoice::Commit)]
+    timer: TimerChoice,
+    /// Address of the guest, may be given several times; what others send is left alone. Without
+    /// it, every frame is the guest's.
+    #[arg(long, value_name = "ADDRESS")]
+    guest: Vec<IpAddr>,
+    /// Depth of the receivers' fixed jitter buffer.
+    #[arg(long, value_name = "TIME", default_value = "60ms", value_parser = duration)]
+    jitter_buffer: Duration,
+    /// Delay of coder and network, for MOS: from the mouth to the receiver.
+    #[arg(long, value_name = "TIME", default_value = "40ms", value_parser = duration)]
+    delay: Duration,
+    /// Write the frames as they leave the gate to this pcap file.
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// From when the interval counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TimerChoice {
+    /// From the commit, as libxl does today: the period is interval, pause and transfer together.
+    Commit,
+    /// From the suspend, as the `remus` program of old Xen did.
+    Suspend,
+}
+
+impl From<TimerChoice> for Timer {
+    fn from(choice: TimerChoice) -> Self {
+        match choice {
+            TimerChoice::Commit => Self::AfterCommit,
+            TimerChoice::Suspend => Self::FromSuspend,
+        }
+    }
+}
+
+/// Replays and prints.
+pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
+    if is_standard(&args.policy) && is_standard(&args.capture) {
+        return Err(Failure::usage(
+            "only one of policy and capture can come from standard input",
+        ));
+    }
+    let file = PolicyFile::open(&args.policy, console)?;
+    let Some(policy) = &file.policy else {
+        return Ok(Exit::Findings);
+    };
+    if policy.gate.on_overflow == Overflow::Release {
+        console.report(
+            None,
+            &Report::warning("`on-overflow release` is replayed as `drop`: the gate never opens"),
+        )?;
+    }
+    let content = bytes(&args.capture)?;
+    let read = Read::of(&content);
+    let options = options(args, policy);
+    let replayed = replay(policy, &options, read.records);
+    if let Some(path) = &args.write {
+        write_all(&[Artefact {
+            path: path.clone(),
+            content: &write::pcap(&replayed.output),
+            executable: false,
+        }])?;
+    }
+    let error = read
+        .error
+        .map(|error| format!("`{}`: {error}", name(&args.capture)));
+    console.raw(&if args.json {
+        json(&options, &replayed, read.left_out, error.clone())
+    } else {
+        table(&options, &replayed)
+    })?;
+    match error {
+        None => Ok(Exit::Fine),
+        Some(error) => {
+            console.report(None, &Report::error(error))?;
+            Ok(Exit::Findings)
+        }
+    }
+}
+
+/// A capture up to where it is damaged.
+struct Read {
+    records: Vec<Record>,
+    left_out: u64,
+    error: Option<CaptureError>,
+}
+
+impl Read {
+    fn of(content: &[u8]) -> Self {
+        let mut read = Self {
+            records: Vec::new(),
+            left_out: 0,
+            error: None,
+        };
+        match Capture::open(content) {
+            Ok(mut capture) => {
+                for record in capture.by_ref() {
+                    match record {
+                        Ok(record) => read.records.push(record),
+                        Err(error) => read.error = Some(error),
+                    }
+                }
+                read.left_out = capture.left_out().values().sum();
+            }
+            Err(error) => read.error = Some(error),
+        }
+        read
+    }
+}
+
+fn options(args: &Args, policy: &Policy) -> Options {
+    let interval = args
+        .interval
+        .or(policy.gate.interval)
+        .unwrap_or(REMUS_INTERVAL);
+    Options {
+        schedule: Schedule {
+            interval: nanoseconds(interval),
+            timer: args.timer.into(),
+            pause: nanoseconds(args.pause),
+            transfer: nanoseconds(args.transfer),
+        },
+        limit: script::limit(policy),
+        guest: args.guest.clone(),
+        assumptions: Assumptions {
+            fixed_ms: args.jitter_buffer.as_secs_f64() * 1e3,
+            delay_ms: args.delay.as_secs_f64() * 1e3,
+            ..Assumptions::default()
+        },
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
+
+/// The ends of a stream.
+fn ends(flow: FlowKey) -> (String, String) {
+    match flow.ends {
+        Ends::Ip {
+            src,
+            dst,
+            ports: Some((sport, dport)),
+            ..
+        } => (
+            std::net::SocketAddr::new(src, sport).to_string(),
+            std::net::SocketAddr::new(dst, dport).to_string(),
+        ),
+        _ => (String::new(), String::new()),
+    }
+}
+
+/// What the policy does to a stream.
+fn verdict(compared: &Compared) -> &'static str {
+    match compared.held {
+        0 => "bypass",
+        held if held == compared.before.packets => "buffer",
+        _ => "both",
+    }
+}
+
+fn table(options: &Options, replayed: &Replayed) -> String {
+    let schedule = options.schedule;
+    let mut lines = vec![
+        format!(
+            "checkpoint every {} ms, gate of {} bytes",
+            milliseconds(schedule.period()),
+            options.limit
+        ),
+        format!(
+            "held {} frames, at most {} ({} bytes) at a time, {:.1} ms on average and {:.1} ms at most",
+            replayed.held.packets,
+            replayed.most_held.packets,
+            replayed.most_held.bytes,
+            replayed.waited_ms.0,
+            replayed.waited_ms.1
+        ),
+        format!(
+            "passed {} frames; dropped for want of room {}; not the guest's {}",
+            replayed.bypassed.packets, replayed.overflow.packets, replayed.foreign
+        ),
+        String::new(),
+    ];
+    if replayed.streams.is_empty() {
+        lines.push(String::from("no RTP stream found"));
+    } else {
+        lines.push(format!(
+            "{:<10}  {:<6}  {:>7}  {:>14}  {:>9}  {:>9}  {:>9}  {:>5}  {:>6}  {:>4}",
+            "ssrc",
+            "",
+            "packets",
+            "lost",
+            "max delta",
+            "mean jit.",
+            "max jit.",
+            "burst",
+            "late",
+            "mos"
+        ));
+    }
+    for compared in &replayed.streams {
+        let (src, dst) = ends(compared.stream.key.flow);
+        lines.push(format!("{src} > {dst}: {}", verdict(compared)));
+        let ssrc = format!("{:#010X}", compared.stream.key.ssrc).replace("0X", "0x");
+        lines.push(row(&ssrc, "before", &compared.before));
+        lines.push(row("", "after", &compared.after));
+    }
+    lines
+        .iter()
+        .map(|line| visible(line.trim_end()) + "\n")
+        .collect()
+}
+
+fn row(ssrc: &str, when: &str, figures: &Figures) -> String {
+    let or_dash = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| String::from("-"), |value| format!("{value:.digits$}"))
+    };
+    let lost = format!("{} ({:.1} %)", figures.lost, figures.lost_percent);
+    let late = figures
+        .fixed
+        .map_or_else(|| String::from("-"), |fixed| fixed.late.to_string());
+    format!(
+        "{ssrc:<10}  {when:<6}  {:>7}  {lost:>14}  {:>9.3}  {:>9}  {:>9}  {:>5}  {late:>6}  {:>4}",
+        figures.packets,
+        figures.max_delta_ms,
+        or_dash(figures.mean_jitter_ms, 3),
+        or_dash(figures.max_jitter_ms, 3),
+        figures.longest_burst,
+        or_dash(figures.mos, 2),
+    )
+}
+
+/// All of the result; `schema` names its shape, see docs/json.md.
+#[derive(Serialize)]
+struct Whole {
+    schema: &'static str,
+    gate: GateJson,
+    receiver: ReceiverJson,
+    frames: FramesJson,
+    streams: Vec<StreamJson>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct GateJson {
+    interval_ms: f64,
+    period_ms: f64,
+    pause_ms: f64,
+    transfer_ms: f64,
+    limit_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ReceiverJson {
+    jitter_buffer_ms: f64,
+    adaptive_least_ms: f64,
+    adaptive_most_ms: f64,
+    delay_ms: f64,
+}
+
+#[derive(Serialize)]
+struct FramesJson {
+    bypassed: u64,
+    held: u64,
+    overflow: u64,
+    foreign: u64,
+    left_out: u64,
+    most_held_packets: u64,
+    most_held_bytes: u64,
+    mean_wait_ms: f64,
+    max_wait_ms: f64,
+}
+
+#[derive(Serialize)]
+struct StreamJson {
+    ssrc: String,
+    src: String,
+    dst: String,
+    announced: bool,
+    verdict: &'static str,
+    before: Figures,
+    after: Figures,
+}
+
+fn json(options: &Options, replayed: &Replayed, left_out: u64, error: Option<String>) -> String {
+    let (schedule, assumptions) = (options.schedule, options.assumptions);
+    let whole = Whole {
+        schema: "epochgate-replay-1",
+        gate: GateJson {
+            interval_ms: milliseconds(schedule.interval),
+            period_ms: milliseconds(schedule.period()),
+            pause_ms: milliseconds(schedule.pause),
+            transfer_ms: milliseconds(schedule.transfer),
+            limit_bytes: options.limit,
+        },
+        receiver: ReceiverJson {
+            jitter_buffer_ms: assumptions.fixed_ms,
+            adaptive_least_ms: assumptions.adaptive_ms.0,
+            adaptive_most_ms: assumptions.adaptive_ms.1,
+            delay_ms: assumptions.delay_ms,
+        },
+        frames: FramesJson {
+            bypassed: replayed.bypassed.packets,
+            held: replayed.held.packets,
+            overflow: replayed.overflow.packets,
+            foreign: replayed.foreign,
+            left_out,
+            most_held_packets: replayed.most_held.packets,
+            most_held_bytes: replayed.most_held.bytes,
+            mean_wait_ms: replayed.waited_ms.0,
+            max_wait_ms: replayed.waited_ms.1,
+        },
+        streams: replayed.streams.iter().map(stream_json).collect(),
+        error,
+    };
+    // Strings and numbers always become JSON.
+    serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n"
+}
+
+fn stream_json(compared: &Compared) -> StreamJson {
+    let (src, dst) = ends(compared.stream.key.flow);
+    StreamJson {
+        ssrc: format!("{:#010x}", compared.stream.key.ssrc),
+        src,
+        dst,
+        announced: compared.stream.announced,
+        verdict: verdict(compared),
+        before: compared.before.clone(),
+        after: compared.after.clone(),
+    }
+}
