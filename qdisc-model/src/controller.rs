@@ -127,7 +127,7 @@ pub enum Refusal {
     #[error("epoch {0} was aborted")]
     Aborted(u64),
     /// The plug is not there, or did not do what it was told.
-    #[error("the gate is out of reach and stays held")]
+    #[error("the gate is out of reach, nothing was released")]
     Lost,
     /// A request before the outcome of a command.
     #[error("the gate is busy")]

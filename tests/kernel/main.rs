@@ -5,6 +5,7 @@
 mod audit;
 mod examples;
 mod fire;
+mod gate;
 mod lab;
 mod nft;
 mod nft_readback;
@@ -22,21 +23,24 @@ use tests::netlab::Lab;
 /// What this machine lacks, in words; a trial that needs it skips aloud.
 pub(crate) struct Here {
     no_lab: Option<String>,
+    no_plug: Option<String>,
     no_captures: Option<String>,
 }
 
 impl Here {
     fn look() -> Self {
-        let no_lab = match Lab::new() {
+        let (no_lab, no_plug) = match Lab::new() {
             Ok(lab) => {
                 eprintln!("the kernel laboratory holds packets with {}", lab.plug());
-                None
+                let no_plug = (!lab.has_plug()).then(|| String::from("no sch_plug in this kernel"));
+                (None, no_plug)
             }
-            Err(reason) => Some(reason.to_string()),
+            Err(reason) => (Some(reason.to_string()), Some(reason.to_string())),
         };
         let no_captures = captures::directory().is_none();
         Self {
             no_lab,
+            no_plug,
             no_captures: no_captures.then(|| String::from("no shared/captures beside the project")),
         }
     }
@@ -44,6 +48,15 @@ impl Here {
     /// A trial that needs the laboratory.
     pub(crate) fn trial(&self, name: &str, run: fn() -> Result<(), Failed>) -> Trial {
         unless(self.no_lab.clone(), name, run)
+    }
+
+    /// A trial that needs the laboratory and the kernel's own plug.
+    pub(crate) fn trial_on_plug(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        unless(self.no_plug.clone(), name, run)
     }
 
     /// A trial that needs the laboratory, for one case of several.
@@ -100,6 +113,7 @@ fn main() -> ExitCode {
     trials.extend(u32_readback::trials(&here));
     trials.extend(examples::trials(&here));
     trials.extend(script::trials(&here));
+    trials.extend(gate::trials(&here));
     trials.extend(xen::trials(&here));
     trials.extend(fire::trials(&here));
     trials.extend(audit::trials(&here));

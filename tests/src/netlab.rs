@@ -128,6 +128,20 @@ impl Lab {
         self.plug.describe()
     }
 
+    /// Whether the kernel's plug holds them.
+    #[must_use]
+    pub fn has_plug(&self) -> bool {
+        matches!(self.plug, Plug::Kernel)
+    }
+
+    /// Runs `work` on a thread of its own inside the laboratory's namespace.
+    ///
+    /// # Errors
+    /// When the namespace can't be entered.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        self.namespace.enter(work)
+    }
+
     /// The namespace's name.
     #[must_use]
     pub fn name(&self) -> &str {

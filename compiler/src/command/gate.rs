@@ -77,6 +77,9 @@ enum Action {
         /// Show numbers for Prometheus: over HTTP at an address like `127.0.0.1:9150`, or in a file.
         #[arg(long, value_name = "ADDR|PATH", value_parser = target)]
         metrics: Option<Target>,
+        /// The vif of the VM: the numbers then tell how much of its output is held and passed.
+        #[arg(long, value_name = "VIF", value_parser = device, requires = "metrics")]
+        vif: Option<Device>,
     },
 }
 
@@ -139,9 +142,11 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             socket,
             limit,
             metrics,
+            vif,
         } => {
             let settings = Settings {
                 ifb: ifb.clone(),
+                vif: vif.clone(),
                 socket: socket.clone(),
                 limit: *limit,
                 metrics: metrics.clone(),

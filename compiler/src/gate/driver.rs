@@ -31,6 +31,7 @@ pub struct Driver {
     /// Of the plug, as long as it is driven.
     handle: u32,
     root: Option<Root>,
+    dropped: u64,
     trouble: Option<PlugError>,
 }
 
@@ -54,6 +55,7 @@ impl Driver {
             link,
             handle: 0,
             root: None,
+            dropped: 0,
             trouble: None,
         })
     }
@@ -88,10 +90,13 @@ impl Driver {
     fn settle(&mut self, mut step: Step) -> Option<Answer> {
         let mut answer = step.answer;
         while let Some(command) = step.command {
-            if matches!(command, Command::Look | Command::Drain) && self.is_disturbed() {
+            let outcome = self.carry_out(command);
+            // After the look, so that as little as can be lies between this and what follows.
+            let looks = matches!(command, Command::Look | Command::Drain | Command::Fence);
+            if looks && self.is_disturbed() {
                 self.controller.step(Event::Disturbed);
             }
-            step = match self.carry_out(command) {
+            step = match outcome {
                 Ok(root) => {
                     self.trouble = None;
                     let seen = root.sighting();
@@ -127,7 +132,9 @@ impl Driver {
             Command::Flush => self.gate.order(self.handle, Order::Open),
             Command::Limit(limit) => self.gate.order(self.handle, Order::Limit(limit)),
             Command::Renew => {
+                let old = self.root.as_ref().map_or(0, |root| root.drops);
                 let root = self.gate.renew(self.handle, self.limit)?;
+                self.dropped += u64::from(old);
                 self.handle = root.handle;
                 Ok(root)
             }
@@ -180,6 +187,12 @@ impl Driver {
     #[must_use]
     pub fn root(&self) -> Option<&Root> {
         self.root.as_ref()
+    }
+
+    /// Packets that found no room in plugs which were replaced since.
+    #[must_use]
+    pub fn dropped_before(&self) -> u64 {
+        self.dropped
     }
 
     /// Takes the reason why the plug is out of reach.

@@ -1,7 +1,9 @@
 //! The state of an interface, from `RTM_NEWLINK` (`struct ifinfomsg` and IFLA attributes in
 //! `include/uapi/linux/if_link.h`), as far as it decides whether a qdisc still holds its packets.
 
-use super::netlink::{NetlinkError, Socket, attribute, flag, kind, number, push_attribute, text};
+use super::netlink::{
+    NetlinkError, Socket, attribute, flag, kind, long, number, push_attribute, text,
+};
 use crate::device::Device;
 
 use rustix::io::Errno;
@@ -13,6 +15,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_STATS64: u16 = 23;
 const IFLA_INFO_KIND: u16 = 1;
 
 const IFF_UP: u32 = 1;
@@ -28,6 +31,8 @@ pub struct Link {
     pub name: String,
     /// Its kind, `ifb` for one; empty for a piece of hardware.
     pub kind: String,
+    /// Packets received. An IFB counts what its qdisc let go.
+    pub received: u64,
     flags: u32,
     queue_length: Option<u32>,
     operating: Option<u8>,
@@ -37,6 +42,7 @@ impl Link {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let list = body.get(HEADER..)?;
         let info = attribute(list, IFLA_LINKINFO).unwrap_or_default();
+        let counters = attribute(list, IFLA_STATS64).unwrap_or_default();
         Some(Self {
             index: number(body, 4)?,
             flags: number(body, 8)?,
@@ -44,6 +50,7 @@ impl Link {
             kind: attribute(info, IFLA_INFO_KIND)
                 .map(text)
                 .unwrap_or_default(),
+            received: long(counters, 0).unwrap_or_default(),
             queue_length: attribute(list, IFLA_TXQLEN).and_then(|value| number(value, 0)),
             operating: attribute(list, IFLA_OPERSTATE).and_then(|value| value.first().copied()),
         })

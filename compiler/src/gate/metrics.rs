@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use qdisc_model::controller::Totals;
 
-use super::plug::{Gate, Root};
+use super::plug::{Gate, PlugError, Root};
 use crate::device::Device;
 
 /// Longest wait for a scraper, and most bytes of its request.
@@ -43,6 +43,8 @@ pub(super) struct Numbers {
     pub(super) committed: Option<u64>,
     pub(super) oldest: Option<Instant>,
     pub(super) strays: u32,
+    /// Packets that found no room in plugs which were replaced since.
+    pub(super) dropped_before: u64,
     pub(super) totals: Totals,
 }
 
@@ -67,13 +69,20 @@ impl Board {
 struct Source {
     board: Board,
     ifb: Device,
+    vif: Option<Device>,
 }
 
 /// Starts to show the numbers. The thread ends with the process.
-pub(super) fn start(target: &Target, board: &Board, ifb: &Device) -> io::Result<()> {
+pub(super) fn start(
+    target: &Target,
+    board: &Board,
+    ifb: &Device,
+    vif: Option<&Device>,
+) -> io::Result<()> {
     let source = Source {
         board: board.clone(),
         ifb: ifb.clone(),
+        vif: vif.cloned(),
     };
     match target {
         Target::Address(address) => {
@@ -172,7 +181,37 @@ fn text(source: &Source) -> String {
              epochgate_{name}{{ifb=\"{ifb}\"}} {value}\n"
         );
     }
+    if let (Some(vif), Some(root)) = (&source.vif, &root) {
+        // An interface that is gone has nothing to tell; the rest is shown all the same.
+        let _ = verdicts(vif, &source.ifb, &numbers, root, &mut out);
+    }
     out
+}
+
+/// Packets of the VM by verdict. The rules themselves count nothing, so it is worked out: what the
+/// vif received, and how much of that came to the IFB, whatever became of it there.
+fn verdicts(
+    vif: &Device,
+    ifb: &Device,
+    numbers: &Numbers,
+    root: &Root,
+    out: &mut String,
+) -> Result<(), PlugError> {
+    let received = |device| Gate::open(device)?.link().map(|link| link.received);
+    let lost = numbers.totals.purged + numbers.dropped_before + u64::from(root.drops);
+    let buffer = received(ifb)? + u64::from(root.packets) + lost;
+    let bypass = received(vif)?.saturating_sub(buffer);
+    out.push_str(
+        "# HELP epochgate_verdict_packets_total Packets of the VM by verdict.\n\
+         # TYPE epochgate_verdict_packets_total counter\n",
+    );
+    for (verdict, packets) in [("buffer", buffer), ("bypass", bypass)] {
+        let _ = writeln!(
+            out,
+            "epochgate_verdict_packets_total{{vif=\"{vif}\",verdict=\"{verdict}\"}} {packets}"
+        );
+    }
+    Ok(())
 }
 
 fn samples(numbers: &Numbers, root: Option<&Root>) -> Vec<Sample<'static>> {
@@ -264,7 +303,7 @@ fn samples(numbers: &Numbers, root: Option<&Root>) -> Vec<Sample<'static>> {
             counter(
                 "drops_total",
                 "Packets that found no room.",
-                root.drops.into(),
+                numbers.dropped_before + u64::from(root.drops),
             ),
             counter(
                 "overlimits_total",

@@ -30,6 +30,8 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Settings {
     /// The interface with the plug.
     pub ifb: Device,
+    /// The vif of the VM, for the numbers by verdict.
+    pub vif: Option<Device>,
     /// Where clients connect.
     pub socket: PathBuf,
     /// What the plug may hold, in bytes.
@@ -116,7 +118,8 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
     };
     daemon.publish();
     if let Some(target) = &settings.metrics {
-        metrics::start(target, &daemon.board, &settings.ifb).map_err(system("show the metrics"))?;
+        metrics::start(target, &daemon.board, &settings.ifb, settings.vif.as_ref())
+            .map_err(system("show the metrics"))?;
     }
     let notifier = Notifier::from_environment();
     notifier.say(&format!("READY=1\nSTATUS=holding {}", settings.ifb));
@@ -370,6 +373,7 @@ impl Daemon {
             committed: controller.committed(),
             oldest: [batch, joined, since].into_iter().flatten().min(),
             strays,
+            dropped_before: self.driver.dropped_before(),
             totals: controller.totals(),
         });
     }

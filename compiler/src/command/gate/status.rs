@@ -7,7 +7,7 @@ use crate::cli::Console;
 use crate::device::Device;
 use crate::exit::{Exit, Failure};
 use crate::gate::link::Link;
-use crate::gate::lock::Lock;
+use crate::gate::lock::is_taken;
 use crate::gate::plug::{Gate, PlugError, Root};
 
 /// The fields of `--format json`.
@@ -102,6 +102,5 @@ fn read(ifb: &Device) -> Result<(Link, Root, bool), PlugError> {
     let mut gate = Gate::open(ifb)?;
     let link = gate.link()?;
     let root = gate.root()?;
-    let driven = matches!(Lock::take(gate.index()), Ok(None));
-    Ok((link, root, driven))
+    Ok((link, root, is_taken(gate.index())))
 }
