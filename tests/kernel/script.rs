@@ -36,6 +36,8 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             trials.push(here.trial_of(&format!("script::{name}_{backend}"), move || run(backend)));
         };
         add("twice_is_as_good_as_once", twice_is_as_good_as_once);
+        add("a_dry_run_says_what_is_done", a_dry_run_says_what_is_done);
+        add("watch_shows_numbers", watch_shows_numbers);
         add("removes_all_that_it_made", removes_all_that_it_made);
         add(
             "any_failing_step_of_apply_is_undone",
@@ -173,6 +175,86 @@ fn twice_is_as_good_as_once(backend: Kind) -> Result<(), Failed> {
     let said = desk.succeed(&format!("sh {script} apply"))?;
     assert!(said.contains("already in place"), "{said}");
     assert_eq!(once, desk.state()?);
+    Ok(())
+}
+
+/// The words of commands that change something, one command a line.
+fn changes(log: &str) -> Vec<String> {
+    let changing = ["add", "del", "change", "set", "delete", "-batch", "-f"];
+    log.lines()
+        .map(|line| line.replace('\'', ""))
+        .filter(|line| line.split(' ').any(|word| changing.contains(&word)))
+        .map(|line| line.split(" <<").next().unwrap_or_default().to_owned())
+        .filter(|line| {
+            ["ip ", "tc ", "nft "]
+                .iter()
+                .any(|tool| line.starts_with(tool))
+        })
+        .filter(|line| !line.contains("show"))
+        .collect()
+}
+
+/// What `--dry-run` prints is what is then run, in that order, and it changes nothing.
+fn a_dry_run_says_what_is_done(backend: Kind) -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let (paper, voip) = (example("paper.gate"), example("voip.gate"));
+    let (old, new) = (desk.put(&paper, backend)?, desk.put(&voip, backend)?);
+    let log = desk.files.path().join("log");
+    let tools = faulty_tools(&desk, 0, "true")?;
+    // The same tools, but they write down what they are called with.
+    for tool in ["ip", "tc", "nft"] {
+        let path = desk.files.path().join("faulty").join(tool);
+        let text = fs::read_to_string(&path)?;
+        let line = format!(
+            "[ -n \"${{EPOCHGATE_REHEARSAL-}}\" ] || echo \"{tool} $*\" >> {}\n",
+            log.display()
+        );
+        fs::write(&path, text.replacen('\n', &format!("\n{line}"), 1))?;
+    }
+    for verb in [
+        format!("sh {old} apply"),
+        format!("sh {old} swap {new}"),
+        format!("sh {new} remove"),
+    ] {
+        let before = desk.state()?;
+        let said = desk.succeed(&format!("{verb} --dry-run"))?;
+        assert_eq!(before, desk.state()?, "{verb}");
+        fs::write(&log, "")?;
+        desk.succeed(&format!("{tools} {verb}"))?;
+        let done = fs::read_to_string(&log)?;
+        // The packets that the vif has received go into the alias.
+        let plain = |lines: Vec<String>| -> Vec<String> {
+            let cut = |line: &String| line.split(":rx").next().unwrap_or_default().to_owned();
+            lines.iter().map(cut).collect()
+        };
+        assert_eq!(
+            plain(changes(&said)),
+            plain(changes(&done)),
+            "{verb}\n{said}\n{done}"
+        );
+    }
+    Ok(())
+}
+
+/// Plain lines where there is no terminal.
+fn watch_shows_numbers(backend: Kind) -> Result<(), Failed> {
+    let desk = Desk::new()?;
+    let script = desk.put(&example("voip.gate"), backend)?;
+    desk.succeed(&format!("sh {script} apply"))?;
+    let said = desk.succeed(&format!("sh {script} watch --interval 1 --count 2"))?;
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(
+        said.lines()
+            .all(|line| line.starts_with("epochgate: held 0 packets 0 bytes; bypass ")),
+        "{said}"
+    );
+    for wrong in ["--interval 0", "--interval x", "--count", "--count -1", "5"] {
+        let code = desk
+            .sh(&format!("sh {script} watch {wrong}"))?
+            .status
+            .code();
+        assert_eq!(code, Some(2), "{wrong}");
+    }
     Ok(())
 }
 

@@ -1,10 +1,43 @@
 //! Whatever bytes a verb is given, it ends with a code of its own: no panic, no signal.
 
 use std::fs;
+use std::process::Command;
 
 use proptest::prelude::*;
 
 use crate::program::{Run, run, run_with};
+
+/// A full disk is said, with the place, and leaves neither half a file nor one of two.
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let text = "mount -t tmpfs -o size=8k none \"$1\" || exit 77
+\"$2\" compile examples/voip.gate -o \"$1\"; code=$?
+ls -A \"$1\"; exit $code";
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", text, "sh"])
+        .arg(place.path())
+        .arg(env!("CARGO_BIN_EXE_epochgate"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output();
+    match output {
+        Ok(output) if output.status.code() == Some(2) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                said.contains("cannot write") && said.contains("vif1.0"),
+                "{said}"
+            );
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                "",
+                "something is left"
+            );
+        }
+        // Without root, or without a mount of its own, there is no small disk to fill.
+        Ok(output) if output.status.code() == Some(0) => panic!("8 kB were enough"),
+        _ => eprintln!("skipped: a_full_disk_leaves_nothing: no small disk can be mounted here"),
+    }
+}
 
 /// Exit codes that are documented. A panic is 101.
 fn well_ended(run: &Run) {

@@ -132,16 +132,19 @@ pub(super) fn flood<T>(
 fn send(held: &[Vec<u8>], bypass: &[Vec<u8>], stop: &AtomicBool) -> Result<u64, LabError> {
     let mut sender = open(INSIDE)?;
     let mut rounds = 0;
-    while !stop.load(Ordering::Relaxed) {
+    // One round at least: a work that takes no time is no reason to count nothing.
+    loop {
         for frame in held.iter().chain(bypass) {
             if let Some(Err(error)) = sender.send_to(frame, None) {
                 return Err(LabError::Io(error));
             }
         }
         rounds += 1;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(rounds);
+        }
         thread::sleep(PAUSE);
     }
-    Ok(rounds)
 }
 
 /// Frames that the links into the vif and out of the bridge had no room for.
