@@ -5,6 +5,7 @@
 
 mod desk;
 mod disturbed;
+mod held;
 mod refusals;
 
 use compiler::backend::Kind;
@@ -43,6 +44,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
         };
         add("keeps_the_contract", keeps_the_contract);
         add("is_quick", is_quick);
+        add("what_is_held_never_leaves", held::never_leaves);
         add("teardown_forgives", teardown_forgives);
         add("setup_replaces_what_is_left", setup_replaces_what_is_left);
         add("several_vifs_at_once", several_vifs_at_once);

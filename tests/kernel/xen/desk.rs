@@ -62,8 +62,17 @@ pub(super) enum Fault {
 
 impl Desk {
     pub(super) fn new() -> Result<Self, Failed> {
+        Self::with(Lab::new()?)
+    }
+
+    /// A dom0 where nothing that was held comes out by itself, even without a plug in the kernel.
+    pub(super) fn closed() -> Result<Self, Failed> {
+        Self::with(Lab::closed()?)
+    }
+
+    fn with(lab: Lab) -> Result<Self, Failed> {
         let desk = Self {
-            lab: Lab::new()?,
+            lab,
             files: TempDir::new()?,
         };
         fs::create_dir(desk.store())?;
