@@ -5,7 +5,8 @@
 //! should be; [`invariant`] states the law they are held to, over a trace of what happened.
 //! [`protocol`] puts a gate between a primary, its backup and the world, where everything may be
 //! late, lost or dead. [`limit`] says how small a byte limit may be. [`metrics`] is what a receiver
-//! makes of the packets that come through; [`schedule`] is when checkpoints come.
+//! makes of the packets that come through; [`schedule`] is when checkpoints come, and
+//! [`simulate`] puts calls, gate and receivers together.
 //!
 //! Nothing here reads a clock, a file or a device: the same steps give the same state, so a state
 //! can be hashed, compared, explored and shrunk.
@@ -20,3 +21,4 @@ pub mod packet;
 pub mod plug;
 pub mod protocol;
 pub mod schedule;
+pub mod simulate;
