@@ -20,6 +20,7 @@ use tests::netlab::{Lab, Observed, VIF};
 use crate::Here;
 
 const IFB: &str = "ifb-vif0";
+/// Frames beside those of the captures; EPOCHGATE_FRAMES asks for another number.
 const GENERATED: usize = 20_000;
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
@@ -45,7 +46,7 @@ fn frames() -> Result<Vec<Vec<u8>>, Failed> {
     }
     let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), seed);
-    for _ in 0..GENERATED {
+    for _ in 0..crate::number("EPOCHGATE_FRAMES", GENERATED) {
         frames.push(
             frame()
                 .new_tree(&mut runner)

@@ -65,7 +65,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             "lab::short_tagged_frames_never_arrive",
             short_tagged_frames_never_arrive,
         ),
-        here.trial("lab::twenty_thousand_frames", twenty_thousand_frames),
+        here.trial("lab::many_frames", many_frames),
         here.trial("lab::plug_commands", plug_commands),
         here.trial("lab::removed_after_use", removed_after_use),
     ]
@@ -244,18 +244,19 @@ fn experimental(number: u32) -> Vec<u8> {
     .concat()
 }
 
-fn twenty_thousand_frames() -> Result<(), Failed> {
+fn many_frames() -> Result<(), Failed> {
     let lab = Lab::new()?;
     lab.shell(
         "ip link add ifb0 type ifb; ip link set ifb0 arp off up
         nft 'add table netdev g; add chain netdev g i { type filter hook ingress device vif0 priority 0; policy drop; }
             add rule netdev g i @nh,24,8 & 1 == 0 accept; add rule netdev g i fwd to ifb0'",
     )?;
-    let frames: Vec<_> = (0..20_000).map(experimental).collect();
+    let count = crate::number("EPOCHGATE_FRAMES", 20_000);
+    let frames: Vec<_> = (0..).map(experimental).take(count).collect();
     let begin = std::time::Instant::now();
     let run = lab.run(Some("ifb0"), &frames)?;
     eprintln!(
-        "20000 frames in {:?}, {} sent again",
+        "{count} frames in {:?}, {} sent again",
         begin.elapsed(),
         run.sent_again
     );
@@ -282,6 +283,7 @@ fn twenty_thousand_frames() -> Result<(), Failed> {
 /// kernel has plug or the stand-in plays it.
 fn plug_commands() -> Result<(), Failed> {
     let lab = Lab::new()?;
+    eprintln!("packets are held with {}", lab.plug());
     lab.shell(
         "ip link add ifb0 type ifb; ip link set ifb0 up
         tc qdisc add dev ifb0 root handle 1: plug limit 67108864

@@ -1,6 +1,7 @@
 //! Tests on the running kernel, each in network namespaces of its own.
 //! They need root, `ip`, `tc`, `bridge`, `nft` and `tcpdump`; where something is missing all are
 //! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
+//! EPOCHGATE_TRIALS is a list of trials, separated by commas: no others are run.
 
 mod audit;
 mod examples;
@@ -9,6 +10,7 @@ mod gate;
 mod lab;
 mod nft;
 mod nft_readback;
+mod scenario;
 mod script;
 mod u32;
 mod u32_readback;
@@ -93,6 +95,12 @@ fn unless(
     })
 }
 
+/// A number from the environment, for those who have more time than usual, or less.
+pub(crate) fn number(variable: &str, otherwise: usize) -> usize {
+    let asked = std::env::var(variable).ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
 fn main() -> ExitCode {
     // Called by the name of the program, this is the program: trials can run it.
     let called = std::env::args_os().next().unwrap_or_default();
@@ -117,5 +125,9 @@ fn main() -> ExitCode {
     trials.extend(xen::trials(&here));
     trials.extend(fire::trials(&here));
     trials.extend(audit::trials(&here));
+    trials.extend(scenario::trials(&here));
+    if let Ok(chosen) = std::env::var("EPOCHGATE_TRIALS") {
+        trials.retain(|trial| chosen.split(',').any(|name| name == trial.name()));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -56,12 +56,6 @@ fn expected(policy: &Policy, frame: &[u8]) -> Observed {
     }
 }
 
-/// Policies asked for by EPOCHGATE_POLICIES, or so many.
-fn count(default: usize) -> usize {
-    let asked = std::env::var("EPOCHGATE_POLICIES").ok();
-    asked.and_then(|n| n.parse().ok()).unwrap_or(default)
-}
-
 /// Always the same choices, unless EPOCHGATE_SEED has some text.
 fn runner() -> TestRunner {
     let seed = std::env::var("EPOCHGATE_SEED").unwrap_or_default();
@@ -129,7 +123,7 @@ fn chosen(
         let rules = nft::emit(&lower(&policy)?, &policy, &target())?;
         chosen.push((policy, rules));
     }
-    for _ in 0..count(random) {
+    for _ in 0..crate::number("EPOCHGATE_POLICIES", random) {
         chosen.push(expressible(policies, runner)?);
     }
     Ok(chosen)

@@ -116,18 +116,14 @@ fn some<S: Strategy>(count: usize, strategy: &S) -> Vec<S::Value> {
     (0..count).map(|_| one()).collect()
 }
 
-fn count_from(variable: &str, otherwise: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(otherwise)
-}
-
 /// EPOCHGATE_POLICIES asks for more of them.
 fn random_policies() -> Result<(), Failed> {
     let lab = new_lab()?;
     let frames = some(1500, &frame());
-    for policy in some(count_from("EPOCHGATE_POLICIES", 12), &policy(Terms::U32, 6)) {
+    for policy in some(
+        crate::number("EPOCHGATE_POLICIES", 12),
+        &policy(Terms::U32, 6),
+    ) {
         let rules = rules_for(&policy);
         load(&lab, &rules)?;
         compare(&lab, &policy, &rules, &frames)?;
@@ -137,7 +133,10 @@ fn random_policies() -> Result<(), Failed> {
 
 fn a_hundred_policies_load() -> Result<(), Failed> {
     let lab = new_lab()?;
-    for policy in some(100, &policy(Terms::U32, 6)) {
+    for policy in some(
+        crate::number("EPOCHGATE_POLICIES", 100),
+        &policy(Terms::U32, 6),
+    ) {
         load(&lab, &rules_for(&policy))?;
     }
     Ok(())

@@ -236,7 +236,7 @@ fn random_filters() -> Result<(), Failed> {
     let mut runner = runner();
     let (batches, one) = (batch(), frame());
     let (mut rounds, mut refused, mut held) = (0, 0, 0);
-    while rounds < ROUNDS {
+    while rounds < crate::number("EPOCHGATE_POLICIES", ROUNDS) {
         let space = Space::new(NODES)?;
         let batch = draw(&batches, &mut runner);
         let taken = load(&lab, &batch)?;

@@ -1,6 +1,6 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, a laboratory
-//! of network namespaces on the running kernel, the lab of guests with Debian's kernels, and how a
-//! test skips.
+//! of network namespaces on the running kernel, the lab of guests with Debian's kernels, scenarios
+//! for all of them, and how a test skips.
 
 use std::io::Write;
 
@@ -12,6 +12,7 @@ pub mod generate;
 pub mod lab;
 pub mod mutate;
 pub mod netlab;
+pub mod scenario;
 
 /// Says aloud that the test `name` did not do its work, and why.
 ///

@@ -15,6 +15,7 @@ mod ledger;
 mod namespace;
 mod plug;
 mod run;
+mod session;
 mod tap;
 
 use std::io;
@@ -23,6 +24,8 @@ use std::process::{Command, Output};
 pub use flood::Toll;
 use namespace::Namespace;
 use plug::Plug;
+
+pub use session::Session;
 
 /// The guest's virtual interface as dom0 sees it: the rules under test belong on its ingress.
 pub const VIF: &str = "vif0";
@@ -97,14 +100,10 @@ impl Lab {
     /// # Errors
     /// What is missing here: rights, namespaces, a tool, a kernel feature.
     pub fn new() -> Result<Self, SkipReason> {
-        for (tool, question) in [
-            ("ip", "-V"),
-            ("tc", "-V"),
-            ("bridge", "-V"),
-            ("nft", "-v"),
-            ("tcpdump", "--version"),
-        ] {
-            namespace::succeed(Command::new(tool).arg(question)).map_err(SkipReason)?;
+        for tool in ["ip", "tc", "bridge", "nft", "tcpdump"] {
+            if plug::find_program(tool).is_none() {
+                return Err(SkipReason(format!("no `{tool}` in PATH")));
+            }
         }
         let namespace = Namespace::new().map_err(SkipReason)?;
         let plug = Plug::find(&namespace).map_err(SkipReason)?;
@@ -156,6 +155,19 @@ impl Lab {
         command
     }
 
+    /// Runs a program inside the laboratory to a successful end, quicker than [`Self::command`];
+    /// `/sys` is that of the machine.
+    ///
+    /// # Errors
+    /// When the program ends with a failure, with what it said.
+    pub fn direct(&self, program: &str, arguments: &str) -> Result<Output, LabError> {
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace());
+        self.plug.prepare(&mut command);
+        let done = self.namespace.succeed(&mut command);
+        done.map_err(LabError::Command)
+    }
+
     /// Runs shell text inside the laboratory to a successful end.
     ///
     /// # Errors
@@ -187,6 +199,14 @@ impl Lab {
         work: impl FnOnce() -> T,
     ) -> Result<(T, Toll), LabError> {
         flood::flood(&self.namespace, ifb, held, bypass, work)
+    }
+
+    /// Opens a session, for tests that follow frames through time.
+    ///
+    /// # Errors
+    /// When sending or capturing can't begin.
+    pub fn session(&self) -> Result<Session, LabError> {
+        Session::new(&self.namespace)
     }
 
     /// How long the kernel takes for one frame, in nanoseconds: sent `count` times into the VM's

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
 use tempfile::TempDir;
 
 use super::LabError;
@@ -82,6 +83,7 @@ pub struct Guest {
     frames: Receiver<Frame>,
     hello: Hello,
     boot: Duration,
+    boot_work: Duration,
     console: PathBuf,
     // Removed last: QEMU writes into it.
     _place: TempDir,
@@ -151,6 +153,7 @@ impl Guest {
             frames,
             hello,
             boot: Duration::ZERO,
+            boot_work: Duration::ZERO,
             console,
             _place: place,
         };
@@ -163,6 +166,7 @@ impl Guest {
             }
         }
         guest.boot = begin.elapsed();
+        guest.boot_work = guest.work();
         Ok(guest)
     }
 
@@ -172,10 +176,27 @@ impl Guest {
         &self.hello
     }
 
-    /// From the start of QEMU until the guest was ready.
+    /// The kernel and how long it took to boot: by the wall clock from the start of QEMU, and in
+    /// time that QEMU really had a processor, which tells more where the machine is busy.
     #[must_use]
-    pub fn boot_time(&self) -> Duration {
-        self.boot
+    pub fn describe(&self) -> String {
+        format!(
+            "{}, booted in {:.1} s, {:.1} s of a processor",
+            self.hello.kernel,
+            self.boot.as_secs_f64(),
+            self.boot_work.as_secs_f64(),
+        )
+    }
+
+    /// How long QEMU has had a processor so far, in all its threads.
+    #[must_use]
+    pub fn work(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.qemu.id())).unwrap_or_default();
+        // proc_pid_stat(5): utime and stime are fields 14 and 15, the name in field 2 may hold blanks.
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|t| t.parse::<u64>().ok()).sum();
+        Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
     }
 
     /// Runs a job; its output goes to `output` as it comes, with `true` for standard error.

@@ -9,7 +9,10 @@ mod start;
 
 use std::fs::{self, File};
 use std::io;
+use std::thread;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::system::{RebootCommand, reboot};
 use tests::lab::protocol::{Frame, Hello, VERSION};
 
@@ -25,10 +28,24 @@ fn main() -> io::Result<()> {
         failed_modules,
     })
     .write(&mut &port)?;
+    let watched = port.try_clone()?;
+    thread::spawn(move || power_off_without_host(&watched));
     serve(&port)?;
     // Nothing needs to be written back: all file systems are in memory.
     reboot(RebootCommand::PowerOff)?;
     Ok(())
+}
+
+/// A host that was killed leaves nobody to listen; a job that is still running then has no use.
+fn power_off_without_host(port: &File) -> io::Result<()> {
+    loop {
+        let mut hung_up = [PollFd::new(port, PollFlags::HUP)];
+        poll(&mut hung_up, None)?;
+        if hung_up[0].revents().contains(PollFlags::HUP) {
+            reboot(RebootCommand::PowerOff)?;
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// Runs jobs until the host wants no more or is gone.

@@ -36,6 +36,13 @@ pub(crate) fn mount_all() -> io::Result<()> {
         let _ = mount(kind, place, kind, MountFlags::empty(), None);
     }
     sethostname(b"lab")?;
+    // The decision diagrams reserve more address space than a small guest has memory.
+    fs::write("/proc/sys/vm/overcommit_memory", "1")?;
+    // The kernel's own choice, pfifo_fast, lets frames overtake each other by their priority, also
+    // on an IFB to which a test has given no plug.
+    fs::write("/proc/sys/net/core/default_qdisc", "pfifo")?;
+    // Debian has this one, and the deploy script keeps its lock there.
+    fs::create_dir_all("/run/lock")?;
     Ok(())
 }
 

@@ -20,6 +20,28 @@ const PREFIX: &str = "epochgate-lab-";
 /// The group_fwd_mask lets all of 01:80:c2:00:00:0x through but PAUSE, which the kernel never
 /// forwards. MTU is the largest: captured frames can be longer than a wire's.
 const TOPOLOGY: &str = r"
+link add eth1 mtu 65535 type veth peer name vif0 mtu 65535
+link add out0 mtu 65535 type veth peer name out1 mtu 65535
+link add seen0 mtu 65535 type veth peer name seen1 mtu 65535
+link set vif0 address 02:65:67:00:00:01
+link set out0 address 02:65:67:00:00:02
+link add br0 address 02:65:67:00:00:03 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+link set vif0 master br0
+link set out0 master br0
+link set vif0 type bridge_slave learning off flood on mcast_flood on bcast_flood on group_fwd_mask 65533
+link set out0 type bridge_slave learning off flood on mcast_flood on bcast_flood on group_fwd_mask 65533
+link set eth1 arp off txqueuelen 10000 up
+link set vif0 arp off txqueuelen 10000 up
+link set out0 arp off txqueuelen 10000 up
+link set out1 arp off txqueuelen 10000 up
+link set seen0 arp off txqueuelen 10000 up
+link set seen1 arp off txqueuelen 10000 up
+link set br0 arp off txqueuelen 10000 up
+";
+
+/// What the namespace's own settings must be, then the interfaces by one `ip` for all: starting a
+/// program is slow in an emulated guest.
+const PREPARE: &str = r#"
 set -e
 for f in /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6; do
     [ ! -e $f ] || echo 1 > $f
@@ -27,21 +49,8 @@ done
 for f in /proc/sys/net/bridge/bridge-nf-call-*; do
     [ ! -e $f ] || echo 0 > $f
 done
-ip link add eth1 mtu 65535 type veth peer name vif0 mtu 65535
-ip link add out0 mtu 65535 type veth peer name out1 mtu 65535
-ip link add seen0 mtu 65535 type veth peer name seen1 mtu 65535
-ip link set vif0 address 02:65:67:00:00:01
-ip link set out0 address 02:65:67:00:00:02
-ip link add br0 address 02:65:67:00:00:03 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
-ip link set vif0 master br0
-ip link set out0 master br0
-for port in vif0 out0; do
-    ip link set $port type bridge_slave learning off flood on mcast_flood on bcast_flood on group_fwd_mask 65533
-done
-for link in eth1 vif0 out0 out1 seen0 seen1 br0; do
-    ip link set $link arp off txqueuelen 10000 up
-done
-";
+echo "$1" | ip -batch -
+"#;
 
 /// A network namespace of its own.
 #[derive(Debug)]
@@ -59,7 +68,7 @@ impl Namespace {
         succeed(Command::new("ip").args(["netns", "add", &name]))?;
         // From here on dropping `namespace` takes it away again.
         let namespace = Self { name };
-        succeed(namespace.command("sh").args(["-c", TOPOLOGY]))?;
+        namespace.succeed(Command::new("sh").args(["-c", PREPARE, "sh", TOPOLOGY]))?;
         Ok(namespace)
     }
 
@@ -72,6 +81,13 @@ impl Namespace {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
+    }
+
+    /// Runs a command inside to a successful end. `/sys` stays that of the machine, and no `ip` has
+    /// to be started in between, which counts in an emulated guest.
+    pub(super) fn succeed(&self, command: &mut Command) -> Result<Output, String> {
+        let done = self.enter(|| succeed(command));
+        done.map_err(|e| e.to_string())?
     }
 
     /// Runs `work` on a thread of its own inside the namespace: a namespace belongs to a thread.

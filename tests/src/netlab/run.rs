@@ -15,7 +15,7 @@ use super::{LabError, Run, VIF};
 /// The VM's end of the vif.
 pub(super) const INSIDE: &str = "eth1";
 /// The far side of the bridge.
-const OUTSIDE: &str = "out1";
+pub(super) const OUTSIDE: &str = "out1";
 /// The far side of the witness.
 const WITNESS: &str = "seen1";
 /// Frames in a batch: first try, then when a capture lost something, then once more.
@@ -58,9 +58,9 @@ fn attempt(
     frames: &[Vec<u8>],
     batch: usize,
 ) -> Result<Run, LabError> {
-    let mut taps = vec![(Place::Out, Tap::start(namespace, OUTSIDE)?)];
+    let mut taps = vec![(Place::Out, Tap::start(OUTSIDE)?)];
     if let Some(ifb) = ifb {
-        taps.push((Place::Ifb, Tap::start(namespace, ifb)?));
+        taps.push((Place::Ifb, Tap::start(ifb)?));
     }
     let mut bench = Bench {
         sender: open(INSIDE)?,
@@ -79,9 +79,7 @@ fn attempt(
 
     let still_missing = bench.ledger.missing();
     if !still_missing.is_empty() {
-        bench
-            .taps
-            .push((Place::Witness, Tap::start(namespace, WITNESS)?));
+        bench.taps.push((Place::Witness, Tap::start(WITNESS)?));
         let witness = WitnessRules::install(namespace)?;
         bench.send(&still_missing, batch)?;
         drop(witness);

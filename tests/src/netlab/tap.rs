@@ -3,14 +3,13 @@
 //! counter, so a frame lost by the capture can't pass for one that was never there.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
 use pcap_file::pcap::PcapReader;
 
 use super::LabError;
-use super::namespace::Namespace;
 
 /// Longer than any frame: a ring slot has this size.
 const SNAP_LENGTH: &str = "66000";
@@ -29,9 +28,9 @@ pub(super) struct Tap {
 
 impl Tap {
     /// Starts capturing on `device` and returns once the capture is live.
-    /// Call inside the namespace: the counter is read there.
-    pub(super) fn start(namespace: &Namespace, device: &str) -> Result<Self, LabError> {
-        let mut command = namespace.command("tcpdump");
+    /// Call inside the namespace: tcpdump starts and the counter is read there.
+    pub(super) fn start(device: &str) -> Result<Self, LabError> {
+        let mut command = Command::new("tcpdump");
         command.args([
             "-i",
             device,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -13,13 +13,19 @@ use tests::lab::protocol::{Job, Outcome};
 use tests::lab::{Kernel, Target, build};
 
 const USAGE: &str = "\
-usage: cargo xtask lab [OPTION]... -- COMMAND [ARGUMENT]...
+usage: cargo xtask lab [--target TARGET]... [FILTER]
+       cargo xtask lab [OPTION]... -- COMMAND [ARGUMENT]...
+       cargo xtask lab [--target TARGET]... --prefetch
 
-Boots Debian kernels in QEMU and runs a command in each guest, as root; passes its output and its
-exit status on. The guest has iproute2, nftables, tcpdump, jq and the usual small tools, no disk
-and no network. Our own `epochgate` is in its PATH.
+The first form runs the tests that need a kernel on all targets, or on those given: those whose
+names have FILTER in them. It is `cargo test --package tests --test lab`.
 
-  --target TARGET     qemu:6.1, qemu:6.12 or qemu:7; may be given more than once; default qemu:6.1
+The second form boots Debian kernels in QEMU and runs a command in each guest, as root; passes its
+output and its exit status on. The guest has iproute2, nftables, tcpdump, jq and the usual small
+tools, no disk and no network. Our own `epochgate` is in its PATH.
+
+  --target TARGET     qemu:6.1, qemu:6.12 or qemu:7, for tests also model and namespace; may be
+                      given more than once; default for a command qemu:6.1
   --file HOST:GUEST   a file for the guest (absolute path there); keeps its permissions
   --program HOST      a program for the guest's PATH, with its debug symbols taken off
   --env NAME=VALUE    a variable for the command
@@ -35,7 +41,8 @@ LAB_ACCEL=kvm uses /dev/kvm. EPOCHGATE_LAB_CACHE is where packages are kept.
 /// What was asked for.
 #[derive(Debug)]
 struct Request {
-    kernels: Vec<Kernel>,
+    targets: Vec<Target>,
+    filter: Option<String>,
     extras: Vec<Extra>,
     environment: Vec<(String, String)>,
     seconds: u64,
@@ -47,18 +54,23 @@ struct Request {
 
 /// Runs the task; the exit status is that of the command in the last guest where it failed.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    if arguments.iter().any(|a| a == "--help" || a == "-h") || arguments.is_empty() {
+    let ours = arguments.iter().take_while(|argument| *argument != "--");
+    if ours.clone().any(|a| a == "--help" || a == "-h") {
         print!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     }
     let request = read(arguments)?;
+    if request.command.is_empty() && !request.prefetch {
+        return run_tests(&request);
+    }
     let cache = Cache::open()?;
+    let kernels = request.kernels()?;
     if request.prefetch {
-        return prefetch(&cache, &request.kernels);
+        return Ok(prefetch(&cache, &kernels));
     }
     let mut worst = 0;
-    for kernel in &request.kernels {
-        match run_on(&cache, *kernel, &request)? {
+    for kernel in kernels {
+        match run_on(&cache, kernel, &request)? {
             0 => {}
             status => worst = status,
         }
@@ -66,15 +78,46 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(worst))
 }
 
+/// Runs the test `lab`.
+fn run_tests(request: &Request) -> anyhow::Result<ExitCode> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["test", "--package", "tests", "--test", "lab", "--"]);
+    command.args(&request.filter);
+    if !request.targets.is_empty() {
+        let names: Vec<String> = request.targets.iter().map(Target::to_string).collect();
+        command.env("LAB_TARGET", names.join(","));
+    }
+    match command.status()?.success() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
+    }
+}
+
 /// Gets the packages for all these kernels; says aloud what can't be had.
-fn prefetch(cache: &Cache, kernels: &[Kernel]) -> anyhow::Result<ExitCode> {
+pub(crate) fn prefetch(cache: &Cache, kernels: &[Kernel]) -> ExitCode {
     for kernel in kernels {
         match image::prefetch(cache, *kernel) {
             Ok((files, _)) => eprintln!("lab: {kernel} is {}", files.release),
             Err(reason) => eprintln!("lab: {kernel} can't be had: {reason}"),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
+}
+
+impl Request {
+    /// The kernels of the targets, or those that are meant when none is named.
+    fn kernels(&self) -> anyhow::Result<Vec<Kernel>> {
+        let kernel = |target: &Target| match target {
+            Target::Qemu(kernel) => Ok(*kernel),
+            other => bail!("`{other}` is no guest"),
+        };
+        match (self.targets.as_slice(), self.prefetch) {
+            ([], true) => Ok(Kernel::ALL.into()),
+            ([], false) => Ok(vec![Kernel::V6_1]),
+            (targets, _) => targets.iter().map(kernel).collect(),
+        }
+    }
 }
 
 fn run_on(cache: &Cache, kernel: Kernel, request: &Request) -> anyhow::Result<u8> {
@@ -88,11 +131,9 @@ fn run_on(cache: &Cache, kernel: Kernel, request: &Request) -> anyhow::Result<u8
     let prepared = begin.elapsed();
     let mut guest = Guest::boot(&image, &request.size)?;
     eprintln!(
-        "lab: {kernel} is {}, prepared in {:.1} s, booted in {:.1} s ({:.1} s of its own clock)",
-        guest.hello().kernel,
+        "lab: {kernel}: prepared in {:.1} s; {}",
         prepared.as_secs_f64(),
-        guest.boot_time().as_secs_f64(),
-        guest.hello().uptime_ms as f64 / 1000.0,
+        guest.describe(),
     );
     for failed in &guest.hello().failed_modules {
         eprintln!("lab: module {failed}");
@@ -133,7 +174,8 @@ fn program(host: PathBuf) -> Extra {
 
 fn read(arguments: &[String]) -> anyhow::Result<Request> {
     let mut request = Request {
-        kernels: Vec::new(),
+        targets: Vec::new(),
+        filter: None,
         extras: Vec::new(),
         environment: Vec::new(),
         seconds: 600,
@@ -150,10 +192,10 @@ fn read(arguments: &[String]) -> anyhow::Result<Request> {
                 .with_context(|| format!("`{word}` wants a value"))
         };
         match word.as_str() {
-            "--target" => match value()?.parse().map_err(anyhow::Error::msg)? {
-                Target::Qemu(kernel) => request.kernels.push(kernel),
-                other => bail!("`{other}` is no guest"),
-            },
+            "--target" => {
+                let target = value()?.parse().map_err(anyhow::Error::msg)?;
+                request.targets.push(target);
+            }
             "--file" => {
                 let (host, guest) = value()?
                     .split_once(':')
@@ -179,16 +221,14 @@ fn read(arguments: &[String]) -> anyhow::Result<Request> {
             "--console" => request.console = true,
             "--prefetch" => request.prefetch = true,
             "--" => request.command = words.by_ref().cloned().collect(),
+            other if !other.starts_with('-') && request.filter.is_none() => {
+                request.filter = Some(other.to_owned());
+            }
             other => bail!("`{other}` is no option; see `cargo xtask lab --help`"),
         }
     }
-    if request.command.is_empty() && !request.prefetch {
-        bail!("no command; see `cargo xtask lab --help`");
-    }
-    if request.kernels.is_empty() && request.prefetch {
-        request.kernels.extend(Kernel::ALL);
-    } else if request.kernels.is_empty() {
-        request.kernels.push(Kernel::V6_1);
+    if request.filter.is_some() && (request.prefetch || !request.command.is_empty()) {
+        bail!("a filter is for tests; a command stands behind `--`");
     }
     Ok(request)
 }

@@ -4,7 +4,11 @@
 
 use std::path::Path;
 
+use tests::lab::Kernel;
+use tests::lab::cache::Cache;
 use xshell::{Shell, cmd};
+
+use crate::lab;
 
 /// A program that a test calls, the Debian package that holds it, and what for.
 const TOOLS: &[(&str, &str, &str)] = &[
@@ -28,8 +32,21 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("tshark", "tshark", "an independent dissector of frames"),
 ];
 
-/// Installs what is missing if this is Debian and we are root; says aloud what stays missing.
+/// Installs what is missing, and gets the packages of the lab's guests.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
+    install_tools(sh)?;
+    match Cache::open() {
+        Ok(cache) if find_program("qemu-system-x86_64") => {
+            lab::prefetch(&cache, &Kernel::ALL);
+        }
+        Ok(_) => eprintln!("setup: without QEMU no packages are needed for its guests"),
+        Err(reason) => eprintln!("setup: {reason}"),
+    }
+    Ok(())
+}
+
+/// Installs what is missing if this is Debian and we are root; says aloud what stays missing.
+fn install_tools(sh: &Shell) -> anyhow::Result<()> {
     let missing = missing_tools();
     if missing.is_empty() {
         return Ok(());

@@ -1,0 +1,171 @@
+//! The tests that need a kernel, run on Debian's kernels in QEMU guests: every trial of `kernel` that
+//! makes sense there, once per kernel, as `qemu:6.1::script::twice_is_as_good_as_once_nft`.
+//!
+//! LAB_TARGET chooses targets, separated by commas: `model` plays the scenarios on the reference
+//! model, `namespace` runs the trials on this machine's kernel, as the test `kernel` always does.
+//! A kernel that can't be had is skipped aloud.
+
+mod guests;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::lab::{Kernel, LabError, Target, build};
+use tests::scenario::model::Model;
+use tests::scenario::{Scenario, play, set};
+
+use guests::Guests;
+
+/// The groups of trials that run in guests when nobody asks for others, by a filter or with
+/// LAB_FULL=1: what is about the gate itself. In a guest every instruction is emulated, and all
+/// groups together take longer than a change should wait for.
+const USUAL: [&str; 2] = ["lab", "scenario"];
+
+/// Programs that run at the same time, each in a guest of its own with one processor.
+const SIDE_BY_SIDE: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let targets = match targets() {
+        Ok(targets) => targets,
+        Err(error) => {
+            eprintln!("LAB_TARGET: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let kernels: Vec<Kernel> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Qemu(kernel) => Some(*kernel),
+            _ => None,
+        })
+        .collect();
+    let program = match build::one(
+        &["test", "--package", "tests", "--test", "kernel", "--no-run"],
+        "kernel",
+    ) {
+        Ok(program) => program,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let all = arguments.filter.is_some() || std::env::var_os("LAB_FULL").is_some();
+    let names = trials_of(&program);
+    let in_guests: Vec<String> = names
+        .iter()
+        .filter(|n| all || is_usual(n))
+        .cloned()
+        .collect();
+    let init = PathBuf::from(env!("CARGO_BIN_EXE_lab-init"));
+    let guests = Arc::new(Guests::new(init, program.clone()));
+    let mut trials = Vec::new();
+    // Neighbours are of different kernels, so that guests work side by side.
+    for name in &in_guests {
+        for kernel in &kernels {
+            let group = group(&in_guests, name, *kernel, &arguments);
+            trials.push(trial(&guests, *kernel, name, group));
+        }
+    }
+    if targets.contains(&Target::Model) {
+        trials.extend(set::ALL.iter().map(on_the_model));
+    }
+    if targets.contains(&Target::Namespace) {
+        trials.extend(names.iter().map(|name| here(&program, name)));
+    }
+    arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let closed = Arc::into_inner(guests).map(Guests::close);
+    if let Some(Err(error)) = closed {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// The targets of LAB_TARGET, or all but those that another test sees to.
+fn targets() -> Result<Vec<Target>, String> {
+    match std::env::var("LAB_TARGET") {
+        Ok(list) => list.split(',').map(str::parse).collect(),
+        Err(_) => Ok(Target::ALL
+            .into_iter()
+            .filter(|target| *target != Target::Namespace)
+            .collect()),
+    }
+}
+
+/// The names of the trials in a test program.
+fn trials_of(program: &Path) -> Vec<String> {
+    let listing = Command::new(program).arg("--list").output();
+    let listing = listing.expect("the test program of `kernel` starts");
+    let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
+    let names = listing
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    names.map(str::to_owned).collect()
+}
+
+fn is_usual(name: &str) -> bool {
+    name.split("::")
+        .next()
+        .is_some_and(|group| USUAL.contains(&group))
+}
+
+/// The trials of the same module that are wanted on this kernel.
+fn group(names: &[String], name: &str, kernel: Kernel, arguments: &Arguments) -> Vec<String> {
+    let module = |name: &str| name.split("::").next().map(str::to_owned);
+    let wanted = |other: &&String| {
+        let full = format!("{kernel}::{other}");
+        let chosen = match &arguments.filter {
+            Some(filter) if arguments.exact => *filter == full,
+            Some(filter) => full.contains(filter),
+            None => true,
+        };
+        let skipped = |skip: &String| match arguments.exact {
+            true => *skip == full,
+            false => full.contains(skip),
+        };
+        chosen && !arguments.skip.iter().any(skipped) && module(other) == module(name)
+    };
+    names.iter().filter(wanted).cloned().collect()
+}
+
+fn trial(guests: &Arc<Guests>, kernel: Kernel, name: &str, group: Vec<String>) -> Trial {
+    let (guests, own_name) = (Arc::clone(guests), name.to_owned());
+    Trial::test(format!("{kernel}::{name}"), move || {
+        match guests.run(kernel, &own_name, &group) {
+            Ok(verdict) => verdict.map_err(Failed::from),
+            Err(LabError::Unavailable(reason)) => {
+                tests::skip(&format!("{kernel}::{own_name}"), &reason);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string().into()),
+        }
+    })
+}
+
+/// A scenario on the reference model.
+fn on_the_model(scenario: &'static Scenario) -> Trial {
+    let name = format!("{}::scenario::{}", Target::Model, scenario.name);
+    Trial::test(name, || Ok(play(scenario, &mut Model::default())?))
+}
+
+/// A trial on this machine's own kernel.
+fn here(program: &Path, name: &str) -> Trial {
+    let (program, own_name) = (program.to_owned(), name.to_owned());
+    Trial::test(format!("{}::{name}", Target::Namespace), move || {
+        let output = Command::new(program)
+            .env("EPOCHGATE_TRIALS", &own_name)
+            .output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        // Skips are said there.
+        eprint!("{stderr}");
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stdout).into_owned().into()),
+        }
+    })
+}

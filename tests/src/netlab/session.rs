@@ -1,0 +1,75 @@
+//! A session: frames go in when asked for, and what comes out behind the bridge is kept until asked
+//! for. Unlike a run it does not judge frames, and what is held may stay held for long.
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pnet_datalink::DataLinkSender;
+
+use super::LabError;
+use super::namespace::Namespace;
+use super::run::{INSIDE, OUTSIDE, open};
+use super::tap::Tap;
+
+/// Frames that are expected take at most so long.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// After those that are expected, others have so long to come.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// A running session.
+pub struct Session {
+    sender: Box<dyn DataLinkSender>,
+    tap: Tap,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("tap", &self.tap)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(super) fn new(namespace: &Namespace) -> Result<Self, LabError> {
+        let opened = namespace.enter(|| Ok((open(INSIDE)?, Tap::start(OUTSIDE)?)));
+        let (sender, tap) = opened.map_err(LabError::Io)??;
+        Ok(Self { sender, tap })
+    }
+
+    /// Sends frames into the VM's end of the vif.
+    ///
+    /// # Errors
+    /// When the kernel refuses one.
+    pub fn send(&mut self, frames: &[Vec<u8>]) -> Result<(), LabError> {
+        for frame in frames {
+            self.sender
+                .send_to(frame, None)
+                .unwrap_or(Ok(()))
+                .map_err(LabError::Io)?;
+        }
+        Ok(())
+    }
+
+    /// What came out since the last call: waits for so many frames, then a little for others.
+    ///
+    /// # Errors
+    /// When the capture ended.
+    pub fn out(&mut self, expected: usize) -> Result<Vec<Vec<u8>>, LabError> {
+        let begin = Instant::now();
+        let mut moved = begin;
+        let mut seen = Vec::new();
+        loop {
+            while let Some(frame) = self.tap.next()? {
+                seen.push(frame);
+                moved = Instant::now();
+            }
+            let enough = seen.len() >= expected || begin.elapsed() > PATIENCE;
+            if enough && moved.elapsed() > QUIET {
+                return Ok(seen);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
