@@ -43,8 +43,9 @@ pub enum Command {
     Flush,
     /// `TCQ_PLUG_LIMIT`, in bytes.
     Limit(u32),
-    /// Wait until every packet that was on its way into the queue is in it or dropped, then look.
-    /// An enqueue on another processor may have read the old limit; it runs inside an RCU read
+    /// Wait until every packet that was on its way into the queue is in it or dropped, then look
+    /// and take in notices, as [`Command::Look`] does: the counters can't tell purged packets and
+    /// as many new ones from packets that stayed. An enqueue on another processor may have read the old limit; it runs inside an RCU read
     /// section, so one grace period is enough.
     Fence,
     /// Give the queue a moment to run out, then look.

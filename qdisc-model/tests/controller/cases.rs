@@ -96,6 +96,23 @@ fn a_flap_in_the_gap_between_look_and_release_leaks_what_arrives_until_the_answe
     assert_eq!(world.left(), [], "nothing arrived in between");
 }
 
+/// The counters alone can't tell two packets that were purged and two that came after from two that
+/// never moved. Only the notice of the kernel can, so it is heard again once nothing can come in.
+#[test]
+fn a_flap_right_before_a_flush_is_heard_even_if_as_many_packets_came_after_it() {
+    let mut world = World::asleep(ROOMY);
+    world.send(2);
+    world.start();
+    world.checkpoint();
+    assert_eq!(world.controller.strays(), 2);
+    let epoch = world.backup_has(1).unwrap();
+    // Look, the flap and two packets of the next epoch, LIMIT 0, the fence.
+    world.between = [Between::Nothing, Between::FlapThen(2)].into();
+    assert_eq!(world.commit(epoch), Some(Answer::Purged(0)));
+    assert_eq!(nothing_leaves_early(&world.trace), Ok(()));
+    assert_eq!(world.left(), []);
+}
+
 /// A plug that was told to release five packets and lost them before they left.
 fn stale_release() -> World {
     let mut world = World::asleep(ROOMY);

@@ -23,6 +23,8 @@ pub(crate) enum Between {
     Packets(u8),
     /// The link goes down and up, and the daemon is told when it next looks.
     Flap,
+    /// The same, and so many packets of the guest arrive right after it.
+    FlapThen(u8),
     /// The device takes no packets, or takes them again: a release doesn't run out at once.
     Stall(bool),
     /// The daemon is killed and started again.
@@ -182,8 +184,15 @@ impl World {
                 }
             }
             // The one race that is bounded and not closed, see `cases::a_flap_in_the_gap_...`.
-            Between::Flap if next == Command::ReleaseOne && !self.flap_in_the_gap => {}
+            Between::Flap | Between::FlapThen(_)
+                if next == Command::ReleaseOne && !self.flap_in_the_gap => {}
             Between::Flap => self.flap(),
+            Between::FlapThen(count) => {
+                self.flap();
+                if !self.paused {
+                    self.send(count);
+                }
+            }
             Between::Stall(stalled) => self.stall(stalled),
             Between::Kill => return None,
             Between::Fail { carried_out } => return Some(Err(carried_out)),
@@ -197,7 +206,8 @@ impl World {
         let mut answer = step.answer;
         while let Some(command) = step.command {
             let outcome = self.interlude(command)?;
-            if matches!(command, Command::Look | Command::Drain) && std::mem::take(&mut self.news) {
+            let looks = matches!(command, Command::Look | Command::Drain | Command::Fence);
+            if looks && std::mem::take(&mut self.news) {
                 self.controller.step(Input::Disturbed);
             }
             step = match outcome {
