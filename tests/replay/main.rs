@@ -37,3 +37,8 @@ fn policies() {
 fn captures() {
     replay("fuzz/corpus/capture", fuzz::capture);
 }
+
+#[test]
+fn listings() {
+    replay("fuzz/corpus/listing", fuzz::listing);
+}

@@ -1,6 +1,7 @@
 //! What must hold for any bytes: the bodies of the fuzz targets in `tests/fuzz`, here so that the
 //! plain tests can replay the corpus without a fuzzer. A broken promise is a panic.
 
+use compiler::audit::{Listing, Subject, audit};
 use compiler::capture::Capture;
 use compiler::flow::FlowKey;
 use compiler::frame_text::{describe, parse as parse_frame};
@@ -93,4 +94,28 @@ pub fn capture(bytes: &[u8]) {
         }
     }
     assert_eq!(capture.next(), None, "reading went on behind its end");
+}
+
+/// Any text as a listing: what is written of it reads the same, and an audit of it ends. That it
+/// finds nothing is only possible with a proof.
+pub fn listing(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(listing) = Listing::read(text) else {
+        return;
+    };
+    let again = Listing::read(&listing.write()).expect("what was read can be read again");
+    assert_eq!(again.write(), listing.write());
+    let source = SourceFile::new("fuzz", "bypass udp dport 16384-32767; bypass arp;");
+    let policy = check(&source).0.expect("a policy");
+    let subject = Subject {
+        policy: &policy,
+        vif: listing.vif.clone(),
+        ifb: listing.ifb.clone(),
+        backend: None,
+    };
+    if let Ok(outcome) = audit(&subject, &listing) {
+        assert_eq!(outcome.proved.is_some(), outcome.findings.is_empty());
+    }
 }

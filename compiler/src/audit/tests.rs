@@ -210,6 +210,21 @@ fn each_trouble_is_found_and_nothing_else() {
 }
 
 #[test]
+fn the_manual_has_every_code() {
+    let manual = include_str!("../../../docs/deploy.md");
+    for code in Code::ALL {
+        let (code, words) = (code.as_str(), code.effect().words());
+        let row = manual
+            .lines()
+            .find(|line| line.starts_with(&format!("| {code} |")));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!("| {words} |"))),
+            "{code}"
+        );
+    }
+}
+
+#[test]
 fn a_listing_is_read_as_it_was_written() {
     let text = whole().write();
     let read = Listing::read(&text).unwrap();
