@@ -197,7 +197,7 @@ pub fn in_space<T, E: From<SpaceFull> + MaybeFull>(
             .map_err(E::from)
             .and_then(|space| work(&space))
     };
-    let mut result = Err(E::from(SpaceFull { nodes: 0 }));
+    let mut result = Err(E::from(SpaceFull::Nodes(0)));
     for nodes in SPACES {
         result = attempt(nodes);
         if !result.as_ref().is_err_and(MaybeFull::is_full) {

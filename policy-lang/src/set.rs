@@ -26,12 +26,33 @@ use crate::values::{Range, ValueSet};
 use known::{About, Known};
 use layout::{Layout, Slot};
 
-/// The diagrams outgrew the space that was given to them. Try again with a larger one.
+/// There is no room for the diagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the packet sets need more than {nodes} diagram nodes")]
-pub struct SpaceFull {
-    /// The capacity that was not enough.
-    pub nodes: usize,
+pub enum SpaceFull {
+    /// They outgrew the nodes that were given to them. Try again with more.
+    #[error("the packet sets need more than {0} diagram nodes")]
+    Nodes(usize),
+    /// The machine has no memory for the stack that they are worked on with, of so many bytes.
+    #[error("there is no memory for a stack of {0} bytes")]
+    Stack(usize),
+}
+
+/// The variable that oxidd takes the size of its stack from, in bytes. Its default is a gibibyte, of
+/// which a policy uses little, and which a small dom0 does not have.
+pub const STACK_SIZE: &str = "OXIDD_STACK_SIZE";
+
+/// Whether the worker that oxidd is going to start can be started: oxidd itself would panic.
+fn room_for_stack() -> Result<(), SpaceFull> {
+    let given = std::env::var(STACK_SIZE);
+    let bytes = given.ok().and_then(|text| text.parse().ok());
+    let bytes = bytes.unwrap_or(1 << 30);
+    let worker = std::thread::Builder::new().stack_size(bytes).spawn(|| ());
+    let joined = worker.is_ok_and(|worker| worker.join().is_ok());
+    if joined {
+        Ok(())
+    } else {
+        Err(SpaceFull::Stack(bytes))
+    }
 }
 
 /// Where packet sets live. Sets of different spaces must not be mixed.
@@ -67,9 +88,10 @@ impl Space {
     ///
     /// # Errors
     ///
-    /// [`SpaceFull`] if not even the variables fit.
+    /// [`SpaceFull`] if not even the variables fit, or the stack.
     pub fn new(nodes: usize) -> Result<Self, SpaceFull> {
-        let full = |_| SpaceFull { nodes };
+        let full = |_| SpaceFull::Nodes(nodes);
+        room_for_stack()?;
         let manager = oxidd::bcdd::new_manager(nodes, (nodes / 4).max(1 << 12), 1);
         let layout = Layout::new();
         let count = layout.len();
@@ -352,7 +374,7 @@ impl Space {
 
     fn set<E>(&self, made: Result<BCDDFunction, E>) -> Result<PacketSet, SpaceFull> {
         made.map(|diagram| PacketSet { diagram })
-            .map_err(|_| SpaceFull { nodes: self.nodes })
+            .map_err(|_| SpaceFull::Nodes(self.nodes))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the proofs and the back ends find, as reports.
 
 use policy_lang::policy::Policy;
+use policy_lang::set::STACK_SIZE;
 use policy_lang::source::{SourceFile, Span};
 use policy_lang::{Decision, Reason, SpaceFull};
 
@@ -89,9 +90,17 @@ fn shortened(mut text: String) -> String {
 
 /// The proof needs too much memory.
 pub(crate) fn too_complicated(full: &SpaceFull) -> Report {
-    Report::error(format!("the policy is too complicated to prove: {full}"))
-        .code("E0603")
-        .help("fewer different sets of addresses and ports make smaller proofs")
+    match full {
+        SpaceFull::Nodes(_) => {
+            Report::error(format!("the policy is too complicated to prove: {full}"))
+                .help("fewer different sets of addresses and ports make smaller proofs")
+        }
+        SpaceFull::Stack(_) => Report::error(format!("the policy can't be proved here: {full}"))
+            .help(format!(
+                "a smaller one is enough for most policies: {STACK_SIZE}=67108864"
+            )),
+    }
+    .code("E0603")
 }
 
 fn refused(refusal: &Refusal) -> Report {

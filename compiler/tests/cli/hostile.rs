@@ -39,6 +39,24 @@ ls -A \"$1\"; exit $code";
     }
 }
 
+/// A machine without the memory for a proof, as a small dom0 may be, is no panic.
+#[test]
+fn no_memory_for_a_proof_is_said() {
+    let output = Command::new(env!("CARGO_BIN_EXE_epochgate"))
+        .args(["check", "examples/voip.gate"])
+        .env("OXIDD_STACK_SIZE", (1_u64 << 50).to_string())
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("E0603") && said.contains("OXIDD_STACK_SIZE"),
+        "{said}"
+    );
+    assert!(!said.contains("panicked"), "{said}");
+}
+
 /// Exit codes that are documented. A panic is 101.
 fn well_ended(run: &Run) {
     assert!((0..=2).contains(&run.code), "{}", run.transcript());
