@@ -13,7 +13,7 @@ use super::LabError;
 
 /// What guests load at the start, if their kernel has it: the channel to the host, then all that
 /// the rules and the tests need. A name that no file has is built in, or absent.
-pub const WANTED: [&str; 41] = [
+pub const WANTED: [&str; 42] = [
     "virtio_pci",
     "virtio_console",
     "af_packet",
@@ -52,6 +52,7 @@ pub const WANTED: [&str; 41] = [
     "nft_limit",
     "nft_reject_netdev",
     "nft_counter",
+    "nft_objref",
     "nfnetlink_log",
     "nfnetlink_hook",
     "macvlan",
