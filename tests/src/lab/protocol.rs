@@ -11,7 +11,7 @@ pub const VERSION: u32 = 2;
 /// The name of the virtio port.
 pub const PORT: &str = "epochgate.lab";
 /// No honest frame is longer.
-const LONGEST: u32 = 16 << 20;
+const LONGEST: u32 = 64 << 20;
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
