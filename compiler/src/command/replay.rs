@@ -285,7 +285,7 @@ fn row(ssrc: &str, when: &str, figures: &Figures) -> String {
     )
 }
 
-/// All of the result; `schema` names its shape, see docs/json.md.
+/// All of the result; `schema` names its shape.
 #[derive(Serialize)]
 struct Whole {
     schema: &'static str,
