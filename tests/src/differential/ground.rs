@@ -86,6 +86,11 @@ const BATCH: &str = "/lab/batch";
 const PROGRAM: &str = "/usr/local/bin/lab-differential";
 /// A batch of more bytes goes in two pieces, so that the port takes it and the guest's memory holds it.
 const LONGEST_BATCH: usize = 12 << 20;
+/// A plug may hold all frames of a case, and up to 64 KiB each.
+const SIZE: Size = Size {
+    memory: 2048,
+    processors: 1,
+};
 /// No batch takes longer.
 const LIMIT_MS: u64 = 900_000;
 
@@ -102,7 +107,7 @@ impl InGuest {
         };
         let image = image::build(&Cache::open()?, kernel, &build::init()?, &[program])?;
         Ok(Self {
-            guest: Guest::boot(&image, &Size::default())?,
+            guest: Guest::boot(&image, &SIZE)?,
         })
     }
 }
