@@ -69,7 +69,7 @@ fn with(config: Config, change: impl FnOnce(&mut Checkpoints)) -> Config {
 fn jitter_is_that_of_an_independent_estimate() {
     for (interval, mean) in [(100, 31.8), (200, 35.8), (300, 37.1), (400, 37.7)] {
         let run = go(&with(config(Verdict::Buffer), |c| {
-            c.interval = interval * MS
+            c.interval = interval * MS;
         }));
         let is = run.calls.mean_jitter_ms;
         assert!(
