@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// No console output is of interest, warnings of the kernel are. On a busy machine the timer of a guest
 /// may come too late for the test that the kernel makes of it, and it would panic.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
-    mitigations=off nokaslr random.trust_cpu=on net.ifnames=0 no_timer_check";
+    mitigations=off nokaslr norandmaps random.trust_cpu=on net.ifnames=0 no_timer_check";
 /// What a kernel writes when it is broken.
 const CRASHES: [&str; 6] = [
     "Kernel panic",
