@@ -1,6 +1,7 @@
 //! Tests on the running kernel, each in network namespaces of its own.
 //! They need root, `ip`, `tc`, `bridge`, `nft` and `tcpdump`; where something is missing all are
 //! skipped aloud (`tests::skip`). With EPOCHGATE_KERNEL=require a missing laboratory is a failure.
+//! EPOCHGATE_SHARE=K/N takes only every N-th of the steps that are disturbed, one after the other.
 //! EPOCHGATE_TRIALS is a list of trials, separated by commas: no others are run.
 
 mod audit;
@@ -99,6 +100,19 @@ fn unless(
 pub(crate) fn number(variable: &str, otherwise: usize) -> usize {
     let asked = std::env::var(variable).ok();
     asked.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+/// The numbers from 1 on, or of those every N-th from the K-th on, with EPOCHGATE_SHARE=K/N: long rows
+/// of cases can be shared out to several runs.
+pub(crate) fn numbers() -> impl Iterator<Item = usize> {
+    let share = std::env::var("EPOCHGATE_SHARE").ok();
+    let (first, step) = share
+        .and_then(|text| {
+            let (first, step) = text.split_once('/')?;
+            Some((first.parse().ok()?, step.parse().ok()?))
+        })
+        .unwrap_or((1, 1));
+    (first..).step_by(step)
 }
 
 fn main() -> ExitCode {

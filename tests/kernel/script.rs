@@ -394,17 +394,14 @@ pub(crate) fn calls(desk: &Desk) -> Result<usize, Failed> {
 /// A first `apply` that fails anywhere leaves everything as it was, or in place.
 fn any_failing_step_of_apply_is_undone(backend: Kind) -> Result<(), Failed> {
     let voip = example("voip.gate");
-    for call in 1.. {
+    for (tried, call) in crate::numbers().enumerate() {
         let desk = Desk::new()?;
         let script = desk.put(&voip, backend)?;
         let before = desk.state()?;
         let tools = faulty_tools(&desk, call, "exit 1")?;
         let output = desk.sh(&format!("{tools} sh {script} apply"))?;
         if calls(&desk)? < call {
-            eprintln!(
-                "{backend}: {} steps of apply failed, one after the other",
-                call - 1
-            );
+            eprintln!("{backend}: {tried} steps of apply failed, one after the other");
             break;
         }
         if output.status.success() {
@@ -421,7 +418,7 @@ fn any_failing_step_of_apply_is_undone(backend: Kind) -> Result<(), Failed> {
 /// A first `apply` that is killed anywhere can be done again, or taken down.
 fn killed_at_any_step_of_apply_recovers(backend: Kind) -> Result<(), Failed> {
     let voip = example("voip.gate");
-    for call in 1.. {
+    for (tried, call) in crate::numbers().enumerate() {
         let desk = Desk::new()?;
         let script = desk.put(&voip, backend)?;
         let before = desk.state()?;
@@ -429,7 +426,7 @@ fn killed_at_any_step_of_apply_recovers(backend: Kind) -> Result<(), Failed> {
             let tools = faulty_tools(&desk, call, "kill -9 $PPID")?;
             desk.sh(&format!("{tools} sh {script} apply"))?;
             if calls(&desk)? < call {
-                eprintln!("{backend}: killed at {} steps of apply", call - 1);
+                eprintln!("{backend}: killed at {tried} steps of apply");
                 return Ok(());
             }
             desk.succeed(&format!("sh {script} {recovery}"))
@@ -460,7 +457,7 @@ fn disturbed_swaps(backend: Kind, fault: &str) -> Result<(), Failed> {
     for from in Kind::ALL {
         let desk = Desk::new()?;
         let (first, second) = (desk.put(&old, from)?, desk.put(&new, backend)?);
-        for call in 1.. {
+        for (tried, call) in crate::numbers().enumerate() {
             desk.succeed(&format!("sh {first} apply"))?;
             let tools = faulty_tools(&desk, call, fault)?;
             desk.sh(&format!("{tools} sh {first} swap {second}"))?;
@@ -470,10 +467,7 @@ fn disturbed_swaps(backend: Kind, fault: &str) -> Result<(), Failed> {
             desk.succeed(&format!("sh {second} apply && sh {second} status"))?;
             if done {
                 desk.leaks_nothing(&[&new.policy])?;
-                eprintln!(
-                    "{from} to {backend}: {} steps disturbed with `{fault}`",
-                    call - 1
-                );
+                eprintln!("{from} to {backend}: {tried} steps disturbed with `{fault}`");
                 break;
             }
             desk.succeed(&format!("sh {second} remove"))?;

@@ -198,7 +198,7 @@ impl Lab {
         bypass: &[Vec<u8>],
         work: impl FnOnce() -> T,
     ) -> Result<(T, Toll), LabError> {
-        flood::flood(&self.namespace, ifb, held, bypass, work)
+        flood::flood(&self.namespace, &self.plug, ifb, held, bypass, work)
     }
 
     /// Opens a session, for tests that follow frames through time.

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::namespace::{Namespace, succeed};
+use super::plug::Plug;
 use super::run::{INSIDE, open};
 use super::{LabError, VIF};
 
@@ -27,6 +28,9 @@ const BYPASS: [u8; 6] = [2, 0x65, 0x67, 0, 2, 0];
 
 /// Between two rounds of frames: more would only fill the links' queues.
 const PAUSE: Duration = Duration::from_micros(50);
+/// The same where a plug holds what comes: each frame of the flood takes memory until the end, and a
+/// guest with one emulated processor has other things to do as well.
+const PAUSE_WHERE_HELD: Duration = Duration::from_millis(5);
 
 /// So long after the last frame everything has arrived somewhere.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -82,11 +86,16 @@ impl fmt::Display for Toll {
 /// Sends `held` and `bypass` over and over while `work` is done.
 pub(super) fn flood<T>(
     namespace: &Namespace,
+    plug: &Plug,
     ifb: Option<&str>,
     held: &[Vec<u8>],
     bypass: &[Vec<u8>],
     work: impl FnOnce() -> T,
 ) -> Result<(T, Toll), LabError> {
+    let pause = match plug {
+        Plug::Kernel => PAUSE_WHERE_HELD,
+        Plug::StandIn(..) => PAUSE,
+    };
     let marked = |frames: &[Vec<u8>], class: [u8; 6]| -> Vec<Vec<u8>> {
         let mark = |frame: &Vec<u8>| {
             let mut frame = frame.clone();
@@ -101,7 +110,7 @@ pub(super) fn flood<T>(
     let drops_before = dropped_by_links(namespace)?;
     let stop = AtomicBool::new(false);
     let (done, rounds) = thread::scope(|scope| {
-        let sender = scope.spawn(|| namespace.enter(|| send(&held, &bypass, &stop)));
+        let sender = scope.spawn(|| namespace.enter(|| send(&held, &bypass, pause, &stop)));
         let done = work();
         stop.store(true, Ordering::Relaxed);
         let sent = sender
@@ -121,15 +130,21 @@ pub(super) fn flood<T>(
         ..counters.read()?
     };
     if let Some(ifb) = ifb {
-        // All that had to be held went there; what is more are the others.
-        let taken = taken(namespace, ifb)? - taken_before;
-        toll.bypass_held = taken.saturating_sub(toll.held_sent - toll.leaked);
+        // All that had to be held went there; what is more are the others. Frames of an earlier flood
+        // can leak too, and a qdisc made anew begins to count anew.
+        let taken = taken(namespace, ifb)?.saturating_sub(taken_before);
+        toll.bypass_held = taken.saturating_sub(toll.held_sent.saturating_sub(toll.leaked));
     }
     Ok((done, toll))
 }
 
 /// Sends until told to stop; returns the number of rounds.
-fn send(held: &[Vec<u8>], bypass: &[Vec<u8>], stop: &AtomicBool) -> Result<u64, LabError> {
+fn send(
+    held: &[Vec<u8>],
+    bypass: &[Vec<u8>],
+    pause: Duration,
+    stop: &AtomicBool,
+) -> Result<u64, LabError> {
     let mut sender = open(INSIDE)?;
     let mut rounds = 0;
     // One round at least: a work that takes no time is no reason to count nothing.
@@ -143,7 +158,7 @@ fn send(held: &[Vec<u8>], bypass: &[Vec<u8>], stop: &AtomicBool) -> Result<u64, 
         if stop.load(Ordering::Relaxed) {
             return Ok(rounds);
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
     }
 }
 

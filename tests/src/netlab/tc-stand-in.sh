@@ -1,9 +1,10 @@
 #!/bin/sh
 # A tc for kernels without sch_plug: plug becomes a byte FIFO that never holds, or on demand a
-# blackhole qdisc, which never lets go.
+# blackhole qdisc, which never lets go until it is opened for good: then it becomes the FIFO.
 # What the real plug would refuse, or turn into a black hole, is refused here too.
 real='@REAL_TC@'
 kind=${EPOCHGATE_STAND_IN:-bfifo}
+kinds="($kind|bfifo)"
 
 fail() {
     echo "tc stand-in: $1" >&2
@@ -57,8 +58,8 @@ if [ "$object" = qdisc ]; then
         show | list | ls | get)
             listing=$("$real" "$@") || exit
             printf '%s' "$listing" |
-                sed -e '/^qdisc bfifo/s/ limit [0-9A-Za-z]*$//' -e "s/^qdisc $kind/qdisc plug/" \
-                    -e "s/\"kind\":\"$kind\"/\"kind\":\"plug\"/g" -e 's/"options":{"limit":[0-9]*}/"options":{}/g'
+                sed -E -e '/^qdisc bfifo/s/ limit [0-9A-Za-z]*$//' -e "s/^qdisc $kinds/qdisc plug/" \
+                    -e "s/\"kind\":\"$kinds\"/\"kind\":\"plug\"/g" -e 's/"options":\{"limit":[0-9]*\}/"options":{}/g'
             [ -z "$listing" ] || echo
             exit 0 ;;
     esac
@@ -66,7 +67,7 @@ fi
 [ -n "$plug" ] || exec "$real" "$@"
 
 is_there() {
-    "$real" qdisc show dev "$device" root | grep -q "^qdisc $kind"
+    "$real" qdisc show dev "$device" root | grep -Eq "^qdisc $kinds"
 }
 
 case $verb in
@@ -88,6 +89,12 @@ case $verb in
         exec "$real" qdisc "$verb" dev "$device" ${handle:+handle $handle} root "$kind" ${size:+limit "$size"} ;;
     change)
         is_there || fail "no plug at the root of '$device' to change"
+        case $last:$kind in
+            release_indefinite:blackhole)
+                exec "$real" qdisc replace dev "$device" root bfifo limit 67108864 ;;
+            block:blackhole)
+                exec "$real" qdisc replace dev "$device" root blackhole ;;
+        esac
         [ "$last:$kind" != limit:bfifo ] || exec "$real" qdisc change dev "$device" root bfifo limit "$limit" ;;
     del | delete)
         is_there || fail "no plug at the root of '$device' to delete"
