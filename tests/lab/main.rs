@@ -20,9 +20,15 @@ use tests::scenario::{Scenario, play, set};
 use guests::Guests;
 
 /// The groups of trials that run in guests when nobody asks for others, by a filter or with
-/// LAB_FULL=1: what is about the gate itself. In a guest every instruction is emulated, and all
-/// groups together take longer than a change should wait for.
-const USUAL: [&str; 2] = ["lab", "scenario"];
+/// LAB_FULL=1, and the kernels that they run on: what is about the gate itself. In a guest every
+/// instruction is emulated, and all groups together take longer than a change should wait for.
+const USUAL: [(&str, &[Kernel]); 5] = [
+    ("lab", &Kernel::ALL),
+    ("scenario", &Kernel::ALL),
+    ("gate", &[Kernel::V6_1, Kernel::V6_12]),
+    ("fire", &[Kernel::V6_1, Kernel::V6_12]),
+    ("xen", &[Kernel::V6_12]),
+];
 
 /// Programs that run at the same time, each in a guest of its own with one processor.
 const SIDE_BY_SIDE: usize = 2;
@@ -43,11 +49,8 @@ fn main() -> ExitCode {
             _ => None,
         })
         .collect();
-    let program = match build::one(
-        &["test", "--package", "tests", "--test", "kernel", "--no-run"],
-        "kernel",
-    ) {
-        Ok(program) => program,
+    let (program, epochgate) = match programs() {
+        Ok(programs) => programs,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
@@ -55,18 +58,16 @@ fn main() -> ExitCode {
     };
     let all = arguments.filter.is_some() || std::env::var_os("LAB_FULL").is_some();
     let names = trials_of(&program);
-    let in_guests: Vec<String> = names
-        .iter()
-        .filter(|n| all || is_usual(n))
-        .cloned()
-        .collect();
     let init = PathBuf::from(env!("CARGO_BIN_EXE_lab-init"));
-    let guests = Arc::new(Guests::new(init, program.clone()));
+    let guests = Arc::new(Guests::new(init, program.clone(), epochgate, all));
     let mut trials = Vec::new();
     // Neighbours are of different kernels, so that guests work side by side.
-    for name in &in_guests {
-        for kernel in &kernels {
-            let group = group(&in_guests, name, *kernel, &arguments);
+    for name in &names {
+        for kernel in kernels
+            .iter()
+            .filter(|kernel| all || is_usual(name, **kernel))
+        {
+            let group = group(&names, name, *kernel, &arguments);
             trials.push(trial(&guests, *kernel, name, group));
         }
     }
@@ -84,6 +85,16 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// The program with the trials, and the one that some of them start.
+fn programs() -> Result<(PathBuf, PathBuf), LabError> {
+    let trials = ["test", "--package", "tests", "--test", "kernel", "--no-run"];
+    let epochgate = ["build", "--package", "compiler", "--bin", "epochgate"];
+    Ok((
+        build::one(&trials, "kernel")?,
+        build::one(&epochgate, "epochgate")?,
+    ))
 }
 
 /// The targets of LAB_TARGET, or all but those that another test sees to.
@@ -108,10 +119,11 @@ fn trials_of(program: &Path) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn is_usual(name: &str) -> bool {
-    name.split("::")
-        .next()
-        .is_some_and(|group| USUAL.contains(&group))
+fn is_usual(name: &str, kernel: Kernel) -> bool {
+    let module = name.split("::").next();
+    USUAL
+        .iter()
+        .any(|(group, kernels)| module == Some(group) && kernels.contains(&kernel))
 }
 
 /// The trials of the same module that are wanted on this kernel.

@@ -50,12 +50,15 @@ impl Report {
         format!("{}\n{ending}{}", told.join("\n"), last_lines(&self.stderr))
     }
 
-    /// A trial that was skipped in the guest is skipped here.
-    pub(crate) fn pass_skips_on(&self, kernel: Kernel) {
+    /// A trial that was skipped in the guest is skipped here; what else trials said of themselves, their
+    /// counts mostly, is said here too.
+    pub(crate) fn pass_on(&self, kernel: Kernel) {
         for line in self.stderr.lines() {
             if let Some(skipped) = line.strip_prefix("skipped: ") {
                 let (name, why) = skipped.split_once(": ").unwrap_or((skipped, "no reason"));
                 tests::skip(&format!("{kernel}::{name}"), why);
+            } else {
+                eprintln!("lab: {kernel}: {line}");
             }
         }
     }

@@ -12,14 +12,11 @@ pub(super) fn any_failing_step(backend: Kind) -> Result<(), Failed> {
     let voip = example("voip.gate");
     let hook = desk.hook(&voip, backend)?;
     let before = desk.state()?;
-    for call in 1.. {
+    for (tried, call) in crate::numbers().enumerate() {
         let tools = desk.faulty(call, Fault::Fails)?;
         let output = desk.sh(&format!("{tools} {hook} setup"))?;
         if desk.calls()?.len() < call {
-            eprintln!(
-                "{backend}: {} steps of setup failed, one after the other",
-                call - 1
-            );
+            eprintln!("{backend}: {tried} steps of setup failed, one after the other");
             return Ok(());
         }
         if output.status.success() {
@@ -45,12 +42,12 @@ pub(super) fn killed_at_any_step(backend: Kind) -> Result<(), Failed> {
     let voip = example("voip.gate");
     let hook = desk.hook(&voip, backend)?;
     let before = desk.state()?;
-    for call in 1.. {
+    for (tried, call) in crate::numbers().enumerate() {
         for recovery in ["teardown", "setup"] {
             let tools = desk.faulty(call, Fault::Killed)?;
             desk.sh(&format!("{tools} {hook} setup"))?;
             if desk.calls()?.len() < call {
-                eprintln!("{backend}: killed at {} steps of setup", call - 1);
+                eprintln!("{backend}: killed at {tried} steps of setup");
                 return Ok(());
             }
             let passed = desk.passed(&voip)?;
@@ -88,15 +85,12 @@ pub(super) fn disturbed_teardowns(backend: Kind) -> Result<(), Failed> {
     let hook = desk.hook(&voip, backend)?;
     let before = desk.state()?;
     for fault in [Fault::Fails, Fault::Killed] {
-        for call in 1.. {
+        for (tried, call) in crate::numbers().enumerate() {
             desk.succeed(&format!("{hook} setup"))?;
             let tools = desk.faulty(call, fault)?;
             let output = desk.sh(&format!("{tools} {hook} teardown"))?;
             if desk.calls()?.len() < call {
-                eprintln!(
-                    "{backend}: {} steps of teardown disturbed, {fault:?}",
-                    call - 1
-                );
+                eprintln!("{backend}: {tried} steps of teardown disturbed, {fault:?}");
                 break;
             }
             // The kernel's side counts; a store that does not answer is no reason to fail.

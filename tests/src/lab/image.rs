@@ -61,6 +61,8 @@ const LEFT_OUT: [&str; 14] = [
 const LAYOUT: &str = "3";
 /// Where modules lie in the guest; the file names begin with their place in the order.
 pub const MODULES: &str = "lab/modules";
+/// Where a guest keeps the modules that tests take away and load again, as `NAME.ko`.
+pub const KEPT_MODULES: &str = "/lab/kept";
 
 /// A file of the host for the guest.
 #[derive(Clone, Debug)]

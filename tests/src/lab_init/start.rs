@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{init_module, sethostname, uname};
-use tests::lab::image::MODULES;
+use tests::lab::image::{KEPT_MODULES, MODULES};
 use tests::lab::protocol::PORT;
 
 /// What is mounted: type and place.
@@ -25,6 +25,17 @@ const MOUNTS: [(&str, &str); 6] = [
 const WELCOME: [(&str, &str); 2] = [("bpf", "/sys/fs/bpf"), ("cgroup2", "/sys/fs/cgroup")];
 /// Modules that make interfaces by themselves, which scripts and tests want to do.
 const PARAMETERS: [(&str, &CStr); 2] = [("ifb", c"numifbs=0"), ("dummy", c"numdummies=0")];
+/// Modules whose files are kept: tests show what happens without them.
+const KEPT: [&str; 8] = [
+    "ifb",
+    "sch_plug",
+    "sch_ingress",
+    "cls_u32",
+    "cls_bpf",
+    "cls_matchall",
+    "act_mirred",
+    "nft_fwd_netdev",
+];
 
 /// Mounts the file systems that programs expect.
 pub(crate) fn mount_all() -> io::Result<()> {
@@ -41,6 +52,9 @@ pub(crate) fn mount_all() -> io::Result<()> {
     // The kernel's own choice, pfifo_fast, lets frames overtake each other by their priority, also
     // on an IFB to which a test has given no plug.
     fs::write("/proc/sys/net/core/default_qdisc", "pfifo")?;
+    // What a plug holds stays charged to the socket that sent it, which here is a test's, not a VM's: at
+    // 200 kB the sender would wait for a release.
+    fs::write("/proc/sys/net/core/wmem_default", i32::MAX.to_string())?;
     // Debian has this one, and the deploy script keeps its lock there.
     fs::create_dir_all("/run/lock")?;
     Ok(())
@@ -51,6 +65,7 @@ pub(crate) fn load_modules() -> io::Result<Vec<String>> {
     let Ok(listing) = fs::read_dir(format!("/{MODULES}")) else {
         return Ok(Vec::new());
     };
+    fs::create_dir_all(KEPT_MODULES)?;
     let mut paths: Vec<_> = listing.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let mut failed = Vec::new();
@@ -62,8 +77,12 @@ pub(crate) fn load_modules() -> io::Result<Vec<String>> {
         if let Err(error) = init_module(&fs::read(&path)?, parameters) {
             failed.push(format!("{name}: {error}"));
         }
-        // The image lies in memory; what is loaded is not needed twice.
-        fs::remove_file(&path)?;
+        // The image lies in memory; most of what is loaded is not needed twice.
+        if KEPT.contains(&name) {
+            fs::rename(&path, format!("{KEPT_MODULES}/{name}.ko"))?;
+        } else {
+            fs::remove_file(&path)?;
+        }
     }
     Ok(failed)
 }
