@@ -3,9 +3,9 @@
 //! One function per property. Sets are compared, never samples; a counterexample is a concrete
 //! frame that has been put through [`classify`] again.
 
-use policy_lang::policy::{Expectation, Policy, Verdict};
+use policy_lang::policy::{Condition, Expectation, Policy, Verdict};
 use policy_lang::set::Space;
-use policy_lang::{Decision, PacketSet, SpaceFull, classify};
+use policy_lang::{Decision, PacketSet, SpaceFull, Table, classify};
 
 use crate::device::Device;
 use crate::hook;
@@ -116,6 +116,50 @@ pub fn verify_no_leak(
             nodes: bypass.complexity(),
         }),
     })
+}
+
+/// Table = judge: every frame that `table` decides by itself is decided as `policy` says, by the same
+/// rule or by none, and every other frame it leaves to the judge.
+///
+/// # Errors
+///
+/// [`SpaceFull`] if the sets outgrow their space.
+pub fn verify_table(
+    space: &Space,
+    policy: &Policy,
+    table: &Table<'_>,
+) -> Result<Result<(), MisjudgedFrame>, SpaceFull> {
+    let decided = table.decided(space)?;
+    let rules = policy.rules.iter().map(|rule| &rule.condition);
+    let conditions = rules.chain([&Condition::Always]);
+    let mut left = space.all();
+    for (condition, (decision, found)) in conditions.zip(&decided.by_table) {
+        let holds = space.condition(condition)?;
+        let wanted = space.minus(&space.intersection(&left, &holds)?, &decided.by_judge)?;
+        if let Some(frame) = space.difference(&wanted, found)? {
+            return Ok(Err(MisjudgedFrame {
+                policy: classify(policy, &frame),
+                table: table.classify(&frame),
+                claimed: *decision,
+                frame,
+            }));
+        }
+        left = space.minus(&left, &holds)?;
+    }
+    Ok(Ok(()))
+}
+
+/// A frame that a table decides otherwise than the judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MisjudgedFrame {
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// What the policy says, by the reference meaning.
+    pub policy: Decision,
+    /// What the table says.
+    pub table: Decision,
+    /// The decision that one of the two makes and the other does not.
+    pub claimed: Decision,
 }
 
 /// An `expect` statement that is not true, with a frame that shows it.

@@ -1,6 +1,10 @@
 //! The meaning of a policy: what happens to one frame. Everything else is judged by this.
 //!
 //! Written for reading, straight from the frame's bytes. DESIGN section 2 is the specification.
+//! [`table`] is the fast way, which must come to the same.
+
+pub mod headers;
+pub mod table;
 
 use crate::field::Field;
 use crate::packet::Packet;

@@ -17,6 +17,8 @@ pub mod syntax;
 pub mod values;
 
 pub use check::check;
+pub use classify::headers::Headers;
+pub use classify::table::Table;
 pub use classify::{Decision, Reason, classify};
 pub use policy::{Policy, Verdict};
 pub use set::{PacketSet, Space, SpaceFull};

@@ -1,5 +1,7 @@
 //! The reference meaning and the packet sets are two accounts of the same thing: they must agree.
 
+mod table;
+
 use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::policy::Verdict;
 use policy_lang::source::Span;
