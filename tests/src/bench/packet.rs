@@ -15,6 +15,8 @@ use tests::examples::checked;
 use tests::generate::realistic;
 use tests::netlab::{Lab, VIF};
 
+use super::median;
+
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 /// Line-by-line rules take minutes to load and to pass above this.
 const NAIVE_SIZES: [usize; 3] = [10, 100, 1_000];
@@ -137,11 +139,6 @@ fn ours(backend: Kind, rules: usize) -> anyhow::Result<String> {
         Kind::Nft => backend::nft::emit(&program, &policy, &target)?,
         Kind::U32 => backend::u32::emit(&program, &policy, &target)?,
     })
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn kernel() -> String {
