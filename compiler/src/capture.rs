@@ -1,5 +1,6 @@
 //! Reads captures: the classic pcap format (draft-ietf-opsawg-pcap) and pcapng
-//! (draft-ietf-opsawg-pcapng), from bytes, frame by frame.
+//! (draft-ietf-opsawg-pcapng), frame by frame: [`Capture`] from bytes, [`Stream`] from a file that
+//! need not fit into memory.
 //!
 //! The reader is our own because the ready ones fail on real files: they take every pcapng time
 //! stamp for nanoseconds, refuse a packet that the snap length cut, or refuse options without an
@@ -9,13 +10,18 @@
 //! Only Ethernet can be judged by a policy. A pcap file of another link type is refused; in pcapng,
 //! where each interface has its own, packets of other interfaces are counted and left out.
 
+mod ahead;
 mod bytes;
 mod pcap;
 mod pcapng;
+mod stream;
 pub mod write;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
+
+pub use stream::{Stream, StreamError};
 
 /// The link type of Ethernet frames (LINKTYPE_ETHERNET of the tcpdump registry).
 pub const ETHERNET: u16 = 1;
@@ -39,6 +45,38 @@ impl Record {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         u32::try_from(self.frame.len()).is_ok_and(|captured| captured < self.original_len)
+    }
+}
+
+/// One captured frame where it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'buffer> {
+    /// Number of the packet in the file, as in [`Record`].
+    pub number: u64,
+    /// When it was captured, as in [`Record`].
+    pub time: Duration,
+    /// The captured bytes, from the destination address on.
+    pub bytes: &'buffer [u8],
+    /// Length of the frame on the wire.
+    pub original_len: u32,
+}
+
+impl Frame<'_> {
+    /// Whether the snap length cut this frame, as in [`Record::is_cut`].
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        u32::try_from(self.bytes.len()).is_ok_and(|captured| captured < self.original_len)
+    }
+
+    /// The frame with bytes of its own.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        Record {
+            number: self.number,
+            time: self.time,
+            frame: self.bytes.to_vec(),
+            original_len: self.original_len,
+        }
     }
 }
 
@@ -78,25 +116,77 @@ pub enum CaptureError {
 /// The frames of a capture, in file order. After the first error there is nothing more.
 #[derive(Debug)]
 pub struct Capture<'file> {
-    format: Format<'file>,
-    packets: u64,
-    other_links: BTreeMap<u16, u64>,
+    file: &'file [u8],
+    at: usize,
+    format: Format,
+    count: Count,
     ended: bool,
 }
 
+/// What is known of a file apart from its bytes.
 #[derive(Debug)]
-enum Format<'file> {
-    Pcap(pcap::Reader<'file>),
-    Pcapng(pcapng::Reader<'file>),
+enum Format {
+    Pcap(pcap::Reader),
+    Pcapng(pcapng::Reader),
+}
+
+/// What a file holds next.
+#[derive(Debug)]
+struct Step {
+    /// How many bytes it takes.
+    used: usize,
+    /// The packet, if it is one.
+    packet: Option<RawPacket>,
 }
 
 /// A packet as a format's reader finds it.
 #[derive(Debug)]
-struct RawPacket<'file> {
+struct RawPacket {
     link_type: u16,
     time: Duration,
-    data: &'file [u8],
+    /// Where its bytes lie within the step.
+    data: Range<usize>,
     original_len: u32,
+}
+
+impl Format {
+    /// Reads what a file begins with; also says how many bytes that is.
+    fn open(file: &[u8]) -> Result<(Self, usize), CaptureError> {
+        if pcapng::begins(file) {
+            return Ok((Self::Pcapng(pcapng::Reader::default()), 0));
+        }
+        let (reader, used) = pcap::Reader::open(file)?;
+        Ok((Self::Pcap(reader), used))
+    }
+
+    /// Reads what `rest`, which is not empty, begins with; it lies `offset` bytes from the start of
+    /// the file. With the rest of the file in `rest`, [`CaptureError::Truncated`] is final; else
+    /// the same step may be tried again with more.
+    fn step(&mut self, rest: &[u8], offset: usize) -> Result<Step, CaptureError> {
+        match self {
+            Self::Pcap(reader) => reader.step(rest).ok_or(CaptureError::Truncated { offset }),
+            Self::Pcapng(reader) => reader.step(rest, offset),
+        }
+    }
+}
+
+/// Packets so far.
+#[derive(Debug, Default)]
+struct Count {
+    packets: u64,
+    other_links: BTreeMap<u16, u64>,
+}
+
+impl Count {
+    /// Counts a packet; its number, if it is an Ethernet frame.
+    fn add(&mut self, link_type: u16) -> Option<u64> {
+        self.packets += 1;
+        if link_type == ETHERNET {
+            return Some(self.packets);
+        }
+        *self.other_links.entry(link_type).or_default() += 1;
+        None
+    }
 }
 
 impl<'file> Capture<'file> {
@@ -107,15 +197,12 @@ impl<'file> Capture<'file> {
     /// [`CaptureError`] if it is no capture, or one of another version or link type, or ends within
     /// its first header.
     pub fn open(file: &'file [u8]) -> Result<Self, CaptureError> {
-        let format = if pcapng::begins(file) {
-            Format::Pcapng(pcapng::Reader::new(file))
-        } else {
-            Format::Pcap(pcap::Reader::open(file)?)
-        };
+        let (format, at) = Format::open(file)?;
         Ok(Self {
+            file,
+            at,
             format,
-            packets: 0,
-            other_links: BTreeMap::new(),
+            count: Count::default(),
             ended: false,
         })
     }
@@ -123,28 +210,34 @@ impl<'file> Capture<'file> {
     /// How many packets were left out so far because their interface is not Ethernet, per link type.
     #[must_use]
     pub fn left_out(&self) -> &BTreeMap<u16, u64> {
-        &self.other_links
+        &self.count.other_links
     }
 
-    fn next_record(&mut self) -> Result<Option<Record>, CaptureError> {
+    fn next_frame(&mut self) -> Result<Option<Frame<'file>>, CaptureError> {
         loop {
-            let packet = match &mut self.format {
-                Format::Pcap(reader) => reader.next_packet()?,
-                Format::Pcapng(reader) => reader.next_packet()?,
-            };
-            let Some(packet) = packet else {
+            let rest = self.file.get(self.at..).unwrap_or_default();
+            if rest.is_empty() {
                 return Ok(None);
-            };
-            self.packets += 1;
-            if packet.link_type == ETHERNET {
-                return Ok(Some(Record {
-                    number: self.packets,
-                    time: packet.time,
-                    frame: packet.data.to_vec(),
-                    original_len: packet.original_len,
-                }));
             }
-            *self.other_links.entry(packet.link_type).or_default() += 1;
+            let step = self.format.step(rest, self.at)?;
+            self.at += step.used;
+            if let Some(packet) = step.packet
+                && let Some(number) = self.count.add(packet.link_type)
+            {
+                return Ok(Some(packet.frame(number, rest)));
+            }
+        }
+    }
+}
+
+impl RawPacket {
+    /// The packet as a frame; `step` is what its step began with.
+    fn frame(self, number: u64, step: &[u8]) -> Frame<'_> {
+        Frame {
+            number,
+            time: self.time,
+            bytes: step.get(self.data).unwrap_or_default(),
+            original_len: self.original_len,
         }
     }
 }
@@ -156,9 +249,9 @@ impl Iterator for Capture<'_> {
         if self.ended {
             return None;
         }
-        let record = self.next_record().transpose();
-        self.ended = !matches!(record, Some(Ok(_)));
-        record
+        let frame = self.next_frame().transpose();
+        self.ended = !matches!(frame, Some(Ok(_)));
+        frame.map(|frame| frame.map(|frame| frame.to_record()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which frames belong together, and what a policy does to each such flow: the table of `trace`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use policy_lang::field::{Family, Field};
-use policy_lang::packet::Packet;
-use policy_lang::{Decision, Reason, Verdict};
+use policy_lang::{Decision, Headers, Reason, Verdict};
 
 /// What the frames of a flow have in common. One direction: replies are another flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,40 +43,88 @@ impl FlowKey {
     /// The flow that `frame` belongs to. Every byte string belongs to one.
     #[must_use]
     pub fn of(frame: &[u8]) -> Self {
-        let packet = Packet::new(frame);
-        let vlan = number(packet, Field::VlanId);
-        let other = || number(packet, Field::Ethertype).map_or(Ends::Short, Ends::Ethernet);
+        Headers::of(frame).as_ref().map_or(
+            Self {
+                vlan: None,
+                ends: Ends::Short,
+            },
+            Self::with,
+        )
+    }
+
+    /// The flow of a frame whose headers have been found.
+    #[must_use]
+    pub fn with(headers: &Headers<'_>) -> Self {
+        let of_tag = headers.bytes(Field::VlanId, Family::V4);
+        let id = |tag: [u8; 2]| u16::from_be_bytes(tag) & VLAN_ID;
         Self {
-            vlan,
-            ends: ip_ends(packet).unwrap_or_else(other),
+            vlan: of_tag.map(id),
+            ends: ends(headers).unwrap_or(Ends::Short),
         }
     }
 }
 
-fn ip_ends(packet: Packet<'_>) -> Option<Ends> {
-    let (src, dst): (IpAddr, IpAddr) = match packet.family()? {
-        Family::V4 => {
-            let address = |field| number(packet, field).map(Ipv4Addr::from_bits);
-            (address(Field::Src4)?.into(), address(Field::Dst4)?.into())
+/// The lower bits of a tag, which are its VLAN ID.
+const VLAN_ID: u16 = (1 << Field::VlanId.width()) - 1;
+
+fn ends(headers: &Headers<'_>) -> Option<Ends> {
+    let (src, dst, family): (IpAddr, IpAddr, _) = match headers.family() {
+        Some(Family::V4) => {
+            let address = |field| headers.bytes::<4>(field, Family::V4).map(IpAddr::from);
+            (address(Field::Src4)?, address(Field::Dst4)?, Family::V4)
         }
-        Family::V6 => {
-            let address = |field| packet.read(field).map(Ipv6Addr::from_bits);
-            (address(Field::Src6)?.into(), address(Field::Dst6)?.into())
+        Some(Family::V6) => {
+            let address = |field| headers.bytes::<16>(field, Family::V6).map(IpAddr::from);
+            (address(Field::Src6)?, address(Field::Dst6)?, Family::V6)
+        }
+        None => {
+            let ethertype = headers.bytes(Field::Ethertype, Family::V4)?;
+            return Some(Ends::Ethernet(u16::from_be_bytes(ethertype)));
         }
     };
-    let ports = number(packet, Field::Sport).zip(number(packet, Field::Dport));
-    let protocol = number(packet, Field::Protocol)?;
+    let port = |field| headers.bytes(field, family).map(u16::from_be_bytes);
+    let [protocol] = headers.bytes(Field::Protocol, family)?;
     Some(Ends::Ip {
         src,
         dst,
         protocol,
-        fragment: packet.fragment(),
-        ports,
+        fragment: headers.fragment(),
+        ports: port(Field::Sport).zip(port(Field::Dport)),
     })
 }
 
-fn number<T: TryFrom<u128>>(packet: Packet<'_>, field: Field) -> Option<T> {
-    T::try_from(packet.read(field)?).ok()
+/// Flows differ in their addresses and ports, mostly.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let tag = u64::from(self.vlan.unwrap_or(u16::MAX)) << 8;
+        match self.ends {
+            Ends::Ip {
+                src,
+                dst,
+                protocol,
+                ports,
+                ..
+            } => {
+                match (src, dst) {
+                    (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                        state.write_u64(u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()));
+                    }
+                    (src, dst) => {
+                        for address in [src, dst] {
+                            if let IpAddr::V6(address) = address {
+                                state.write_u128(address.to_bits());
+                            }
+                        }
+                    }
+                }
+                let (sport, dport) = ports.unwrap_or_default();
+                let ports = u64::from(sport) << 16 | u64::from(dport);
+                state.write_u64(ports << 32 | tag | u64::from(protocol));
+            }
+            Ends::Ethernet(ethertype) => state.write_u64(u64::from(ethertype) << 32 | tag),
+            Ends::Short => {}
+        }
+    }
 }
 
 impl fmt::Display for FlowKey {
@@ -178,16 +226,72 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct FlowTable {
     flows: Vec<(FlowKey, Totals)>,
-    places: BTreeMap<FlowKey, usize>,
-    totals: Totals,
+    /// Looked up, never gone through: its order is no one's.
+    places: HashMap<FlowKey, usize>,
+    /// Places of flows that were seen of late, by a few bits of their keys.
+    recent: Recent,
+}
+
+/// A power of two.
+const RECENT: usize = 4096;
+
+#[derive(Clone, Debug)]
+struct Recent(Vec<usize>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(vec![usize::MAX; RECENT])
+    }
+}
+
+impl Recent {
+    fn place(&mut self, key: &FlowKey) -> Option<&mut usize> {
+        let mut mixed = Mixer::default();
+        key.hash(&mut mixed);
+        // The upper bits of a product depend on all bits of its factors.
+        let slot = usize::try_from(mixed.finish() >> 52).unwrap_or_default();
+        self.0.get_mut(slot)
+    }
+}
+
+/// A quick hash, for places where a collision costs no more than a longer way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let word = chunk
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.write_u64(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 29;
+    }
 }
 
 impl FlowTable {
-    /// Counts `frame`, on which `decision` was made.
-    pub fn add(&mut self, frame: &[u8], seen: Seen, decision: Decision) {
-        self.totals.add(seen, decision);
-        let key = FlowKey::of(frame);
+    /// Counts a frame of the flow `key`, on which `decision` was made.
+    pub fn add(&mut self, key: FlowKey, seen: Seen, decision: Decision) {
+        let recent = self.recent.place(&key);
+        if let Some((known, totals)) = recent.as_ref().and_then(|at| self.flows.get_mut(**at))
+            && *known == key
+        {
+            totals.add(seen, decision);
+            return;
+        }
         let place = *self.places.entry(key).or_insert(self.flows.len());
+        if let Some(recent) = recent {
+            *recent = place;
+        }
         if place == self.flows.len() {
             self.flows.push((key, Totals::default()));
         }
@@ -204,13 +308,25 @@ impl FlowTable {
 
     /// All flows together.
     #[must_use]
-    pub fn totals(&self) -> &Totals {
-        &self.totals
+    pub fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        for (_, flow) in &self.flows {
+            all.packets += flow.packets;
+            all.bytes += flow.bytes;
+            all.buffered += flow.buffered;
+            all.buffered_bytes += flow.buffered_bytes;
+            all.cut += flow.cut;
+            for (rule, packets) in &flow.decided_by {
+                *all.decided_by.entry(*rule).or_default() += packets;
+            }
+        }
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use policy_lang::packet::Packet;
     use proptest::prelude::*;
 
     use super::*;
@@ -273,7 +389,7 @@ mod tests {
                 wire_len: 100,
                 cut: text == "arp",
             };
-            table.add(&frame, seen, Decision { verdict, reason });
+            table.add(FlowKey::of(&frame), seen, Decision { verdict, reason });
         }
         let (first, udp) = &table.flows()[0];
         assert_eq!(first.to_string(), "udp 10.0.0.9:1 > 10.0.0.1:2");
@@ -290,24 +406,64 @@ mod tests {
         fn flows_add_up_to_all_frames(
             frames in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), any::<bool>(), 0..5_usize), 0..30)
         ) {
-            let mut table = FlowTable::default();
+            let (mut table, mut all) = (FlowTable::default(), Totals::default());
             for (frame, hold, rule) in &frames {
                 let verdict = if *hold { Verdict::Buffer } else { Verdict::Bypass };
-                let seen = Seen { wire_len: 1000, cut: false };
-                table.add(frame, seen, Decision { verdict, reason: Reason::Rule(*rule) });
+                let seen = Seen { wire_len: 1000, cut: frame.len() > 40 };
+                let decision = Decision { verdict, reason: Reason::Rule(*rule) };
+                table.add(FlowKey::of(frame), seen, decision);
+                all.add(seen, decision);
             }
-            let mut sum = Totals::default();
-            for (_, flow) in table.flows() {
-                sum.packets += flow.packets;
-                sum.bytes += flow.bytes;
-                sum.buffered += flow.buffered;
-                sum.buffered_bytes += flow.buffered_bytes;
-                for (rule, count) in &flow.decided_by {
-                    *sum.decided_by.entry(*rule).or_default() += count;
+            prop_assert_eq!(all, table.totals());
+        }
+
+        /// The fast view of the headers tells the same flows as the plain one.
+        #[test]
+        fn keys_are_what_the_packet_says(
+            tagged: bool,
+            v6: bool,
+            protocol in prop::sample::select(vec![6_u8, 17, 1, 58, 132, 136, 44, 0]),
+            mut frame in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let at = if tagged { 16 } else { 12 };
+            let head = [0x81, 0, 0xe0, 5].into_iter().filter(|_| tagged);
+            let head = head.chain(if v6 { [0x86, 0xdd] } else { [8, 0] });
+            for (place, byte) in frame.iter_mut().skip(12).zip(head.chain([if v6 { 0x60 } else { 0x45 }])) {
+                *place = byte;
+            }
+            if let Some(byte) = frame.get_mut(at + if v6 { 8 } else { 11 }) {
+                *byte = protocol;
+            }
+            let packet = Packet::new(&frame);
+            let key = FlowKey::of(&frame);
+            let number = |field| packet.read(field);
+            if frame.len() < 14 {
+                prop_assert_eq!(key.ends, Ends::Short);
+                return Ok(());
+            }
+            prop_assert_eq!(key.vlan.map(u128::from), number(Field::VlanId));
+            let address = |v4, v6| number(v4).or_else(|| number(v6));
+            let bits = |address| match address {
+                IpAddr::V4(address) => u128::from(address.to_bits()),
+                IpAddr::V6(address) => address.to_bits(),
+            };
+            match key.ends {
+                Ends::Ip { src, dst, protocol, fragment, ports } => {
+                    prop_assert_eq!(Some(bits(src)), address(Field::Src4, Field::Src6));
+                    prop_assert_eq!(Some(bits(dst)), address(Field::Dst4, Field::Dst6));
+                    prop_assert_eq!(packet.family() == Some(Family::V4), src.is_ipv4());
+                    prop_assert_eq!(Some(u128::from(protocol)), number(Field::Protocol));
+                    prop_assert_eq!(fragment, packet.fragment());
+                    let both = number(Field::Sport).zip(number(Field::Dport));
+                    prop_assert_eq!(ports.map(|(s, d)| (s.into(), d.into())), both);
+                }
+                other => {
+                    prop_assert_eq!(packet.family(), None);
+                    let ethertype = number(Field::Ethertype)
+                        .map(|ethertype| Ends::Ethernet(u16::try_from(ethertype).unwrap()));
+                    prop_assert_eq!(Some(other), ethertype);
                 }
             }
-            prop_assert_eq!(&sum, table.totals());
-            prop_assert_eq!(sum.packets, u64::try_from(frames.len()).unwrap());
         }
     }
 }

@@ -8,15 +8,15 @@
 mod figures;
 
 use std::net::IpAddr;
+use std::thread;
 use std::time::Duration;
 
-use policy_lang::packet::Packet as Frame;
-use policy_lang::{Policy, Verdict, classify};
+use policy_lang::{Headers, Policy, Table, Verdict};
 use qdisc_model::metrics::receiver::{Assumptions, Receiver};
 use qdisc_model::packet::{Packet, Tally};
 use qdisc_model::schedule::{Fate, Outcome, Schedule, through_gate};
 
-use crate::capture::Record;
+use crate::capture::{Frame, Record};
 use crate::flow::{Ends, FlowKey};
 use crate::rtp::{Finder, RtpStream};
 
@@ -69,63 +69,178 @@ pub struct Replayed {
     pub output: Vec<Record>,
 }
 
+/// A capture that is being read for a replay.
+#[derive(Debug)]
+pub struct Replay<'policy> {
+    table: Table<'policy>,
+    options: Options,
+    sent: Vec<Sent>,
+    finder: Finder,
+    in_order: bool,
+    /// The frames themselves, if they are wanted behind the gate.
+    kept: Option<Vec<Record>>,
+}
+
+impl<'policy> Replay<'policy> {
+    /// A replay through the gate of `policy`; with `keep` it tells in the end which frames left
+    /// when.
+    #[must_use]
+    pub fn new(policy: &'policy Policy, options: Options, keep: bool) -> Self {
+        Self {
+            table: Table::new(policy),
+            options,
+            sent: Vec::new(),
+            finder: Finder::default(),
+            in_order: true,
+            kept: keep.then(Vec::new),
+        }
+    }
+
+    /// Takes the next frame of the capture.
+    pub fn add(&mut self, frame: Frame<'_>) {
+        let at = nanoseconds(frame.time);
+        self.in_order &= self.sent.last().is_none_or(|before| before.at <= at);
+        let headers = Headers::of(frame.bytes);
+        let guest = &self.options.guest;
+        self.sent.push(Sent {
+            at,
+            bytes: frame.original_len,
+            verdict: match &headers {
+                Some(headers) => self.table.decide(headers).verdict,
+                None => self.table.classify(frame.bytes).verdict,
+            },
+            of_guest: guest.is_empty()
+                || source(headers.as_ref()).is_some_and(|source| guest.contains(&source)),
+        });
+        if let Some(headers) = &headers {
+            self.finder.add_with(self.sent.len() - 1, headers);
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(frame.to_record());
+        }
+    }
+
+    /// Captures of several interfaces can have frames out of order; the guest sends in order.
+    fn put_in_order(&mut self) {
+        if std::mem::replace(&mut self.in_order, true) {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.sent.len()).collect();
+        order.sort_by_key(|&index| self.sent.get(index).map(|sent| sent.at));
+        let mut places = vec![0; order.len()];
+        for (place, &index) in order.iter().enumerate() {
+            if let Some(entry) = places.get_mut(index) {
+                *entry = place;
+            }
+        }
+        self.finder
+            .reorder(|index| places.get(index).copied().unwrap_or(index));
+        self.sent.sort_by_key(|sent| sent.at);
+        if let Some(kept) = &mut self.kept {
+            kept.sort_by_key(|record| nanoseconds(record.time));
+        }
+    }
+
+    /// Sends what was read through the gate.
+    #[must_use]
+    pub fn finish(mut self) -> Replayed {
+        self.put_in_order();
+        let Self {
+            options,
+            sent,
+            finder,
+            kept,
+            ..
+        } = self;
+        let (fates, most_held) = gate(&options, &sent);
+        let mut result = Replayed {
+            streams: Vec::new(),
+            foreign: 0,
+            bypassed: Tally::default(),
+            held: Tally::default(),
+            overflow: Tally::default(),
+            most_held,
+            waited_ms: (0.0, 0.0),
+            output: Vec::new(),
+        };
+        result.count(&sent, &fates);
+        result.streams = compare(finder.finish(), &options, &sent, &fates);
+        result.output = kept.map_or_else(Vec::new, |kept| output(kept, &fates));
+        result
+    }
+}
+
 /// Replays frames through the gate of `policy`.
 #[must_use]
-pub fn replay(policy: &Policy, options: &Options, mut records: Vec<Record>) -> Replayed {
-    // Captures of several interfaces can have frames out of order; the guest sends in order.
-    records.sort_by_key(|record| record.time);
-    let mut finder = Finder::default();
-    for (index, record) in records.iter().enumerate() {
-        finder.add(index, &record.frame);
+pub fn replay(policy: &Policy, options: &Options, records: &[Record]) -> Replayed {
+    let mut replay = Replay::new(policy, options.clone(), true);
+    for record in records {
+        replay.add(Frame {
+            number: record.number,
+            time: record.time,
+            bytes: &record.frame,
+            original_len: record.original_len,
+        });
     }
-    let sent: Vec<Sent> = records
-        .iter()
-        .map(|r| Sent::new(policy, options, r))
-        .collect();
-    let of_guest: Vec<(u64, Packet)> = (0..)
-        .zip(&sent)
-        .filter(|(_, sent)| sent.of_guest)
-        .map(|(id, sent)| (sent.at, sent.packet(id)))
-        .collect();
-    let Outcome { fates, most_held } = through_gate(options.schedule, options.limit, &of_guest);
-    let mut fates = fates.into_iter();
-    let left: Vec<Option<u64>> = sent
-        .iter()
-        .map(|sent| match sent.of_guest {
-            false => Some(sent.at),
-            true => fates.next().and_then(|fate| match fate {
-                Fate::Left(at) => Some(at),
-                Fate::Overflow => None,
-            }),
-        })
-        .collect();
-    let before: Vec<Option<u64>> = sent.iter().map(|sent| Some(sent.at)).collect();
-    let mut result = Replayed {
-        streams: Vec::new(),
-        foreign: 0,
-        bypassed: Tally::default(),
-        held: Tally::default(),
-        overflow: Tally::default(),
-        most_held,
-        waited_ms: (0.0, 0.0),
-        output: Vec::new(),
-    };
-    result.count(&sent, &left);
-    result.streams = finder
-        .finish()
-        .into_iter()
-        .map(|stream| Compared {
-            held: count(stream.packets.iter().filter(|packet| {
-                sent.get(packet.frame)
-                    .is_some_and(|sent| sent.of_guest && sent.verdict == Verdict::Buffer)
-            })),
-            before: figures(&stream, &before, options),
-            after: figures(&stream, &left, options),
-            stream,
-        })
-        .collect();
-    result.output = output(records, &left);
-    result
+    replay.finish()
+}
+
+/// What becomes of each frame. What others than the guest send leaves when it was sent.
+fn gate(options: &Options, sent: &[Sent]) -> (Vec<Fate>, Tally) {
+    let of_guest = (0..).zip(sent).filter(|(_, sent)| sent.of_guest);
+    let of_guest = of_guest.map(|(id, sent)| (sent.at, sent.packet(id)));
+    let Outcome { fates, most_held } = through_gate(options.schedule, options.limit, of_guest);
+    if fates.len() == sent.len() {
+        return (fates, most_held);
+    }
+    let mut of_guest = fates.into_iter();
+    let fates = sent.iter().map(|sent| match sent.of_guest {
+        false => Fate::Left(sent.at),
+        true => of_guest.next().unwrap_or(Fate::Overflow),
+    });
+    (fates.collect(), most_held)
+}
+
+/// The streams as they were sent and behind the gate.
+fn compare(
+    streams: Vec<RtpStream>,
+    options: &Options,
+    sent: &[Sent],
+    fates: &[Fate],
+) -> Vec<Compared> {
+    let sent_at = |frame: usize| sent.get(frame).map(|sent| sent.at);
+    let left_at = |frame: usize| fates.get(frame).copied().and_then(left);
+    let before = || all_figures(&streams, options, sent_at, sent.first().map(|sent| sent.at));
+    let first_left = fates.iter().copied().filter_map(left).min();
+    let after = || all_figures(&streams, options, left_at, first_left);
+    let (before, after) = thread::scope(|scope| {
+        let worker = thread::Builder::new().spawn_scoped(scope, before);
+        let after = after();
+        // Without a second thread it only takes longer.
+        let joined = worker.ok().and_then(|worker| worker.join().ok());
+        (joined, after)
+    });
+    let before = before.unwrap_or_else(|| {
+        all_figures(&streams, options, sent_at, sent.first().map(|sent| sent.at))
+    });
+    let pairs = streams.into_iter().zip(before.into_iter().zip(after));
+    let compared = pairs.map(|(stream, (before, after))| Compared {
+        held: count(stream.packets.iter().filter(|packet| {
+            sent.get(packet.frame)
+                .is_some_and(|sent| sent.of_guest && sent.verdict == Verdict::Buffer)
+        })),
+        before,
+        after,
+        stream,
+    });
+    compared.collect()
+}
+
+fn left(fate: Fate) -> Option<u64> {
+    match fate {
+        Fate::Left(at) => Some(at),
+        Fate::Overflow => None,
+    }
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u64 {
@@ -133,6 +248,7 @@ fn count<T>(items: impl Iterator<Item = T>) -> u64 {
 }
 
 /// A frame and what the policy says of it.
+#[derive(Clone, Copy, Debug)]
 struct Sent {
     at: u64,
     bytes: u32,
@@ -141,16 +257,6 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(policy: &Policy, options: &Options, record: &Record) -> Self {
-        Self {
-            at: u64::try_from(record.time.as_nanos()).unwrap_or(u64::MAX),
-            bytes: record.original_len,
-            verdict: classify(policy, &record.frame).verdict,
-            of_guest: options.guest.is_empty()
-                || source(&record.frame).is_some_and(|source| options.guest.contains(&source)),
-        }
-    }
-
     fn packet(&self, id: u64) -> Packet {
         match self.verdict {
             Verdict::Buffer => Packet::held(id, self.bytes),
@@ -160,18 +266,17 @@ impl Sent {
 }
 
 /// The IP source, if there is an IP header.
-fn source(frame: &[u8]) -> Option<IpAddr> {
-    Frame::new(frame).family()?;
-    match FlowKey::of(frame).ends {
+fn source(headers: Option<&Headers<'_>>) -> Option<IpAddr> {
+    match FlowKey::with(headers?).ends {
         Ends::Ip { src, .. } => Some(src),
         Ends::Ethernet(_) | Ends::Short => None,
     }
 }
 
 impl Replayed {
-    fn count(&mut self, sent: &[Sent], left: &[Option<u64>]) {
+    fn count(&mut self, sent: &[Sent], fates: &[Fate]) {
         let (mut waited, mut count) = (0.0, 0.0);
-        for (id, (sent, left)) in (0..).zip(sent.iter().zip(left)) {
+        for (id, (sent, fate)) in (0..).zip(sent.iter().zip(fates)) {
             if !sent.of_guest {
                 self.foreign += 1;
                 continue;
@@ -181,7 +286,7 @@ impl Replayed {
                 Verdict::Bypass => self.bypassed.add(&packet),
                 Verdict::Buffer => self.held.add(&packet),
             }
-            match left {
+            match left(*fate) {
                 None => self.overflow.add(&packet),
                 Some(left) if sent.verdict == Verdict::Buffer => {
                     let wait = left.saturating_sub(sent.at) as f64 / 1e6;
@@ -198,28 +303,43 @@ impl Replayed {
     }
 }
 
-/// What a receiver makes of a stream whose frames arrive at these times; none is lost.
-fn figures(stream: &RtpStream, times: &[Option<u64>], options: &Options) -> Figures {
-    let mut arrivals: Vec<(u64, usize)> = (0..)
-        .zip(&stream.packets)
-        .filter_map(|(place, packet)| Some((times.get(packet.frame).copied()??, place)))
-        .collect();
-    arrivals.sort_unstable();
-    let assumptions = Assumptions {
-        codec: stream.codec(),
-        ..options.assumptions
-    };
-    let mut receiver = Receiver::new(assumptions);
+/// What a receiver makes of each stream whose frames arrive when `at` says; none is lost.
+fn all_figures(
+    streams: &[RtpStream],
+    options: &Options,
+    at: impl Fn(usize) -> Option<u64>,
+    start: Option<u64>,
+) -> Vec<Figures> {
     // From the first frame of the capture, as Wireshark counts: then even what the numbers lose in
     // a capture of ten years is the same.
-    let start = times.iter().flatten().min().copied().unwrap_or_default();
-    for (at, place) in arrivals {
-        if let Some(packet) = stream.packets.get(place) {
-            receiver.arrive(packet.arrival(milliseconds(at - start)));
+    let start = start.unwrap_or_default();
+    let mut arrivals: Vec<(u64, usize)> = Vec::new();
+    let figures = |stream: &RtpStream| {
+        arrivals.clear();
+        arrivals.extend(
+            (0..)
+                .zip(&stream.packets)
+                .filter_map(|(place, packet)| Some((at(packet.frame)?, place))),
+        );
+        arrivals.sort_unstable();
+        let assumptions = Assumptions {
+            codec: stream.codec(),
+            ..options.assumptions
+        };
+        let mut receiver = Receiver::new(assumptions);
+        for (at, place) in &arrivals {
+            if let Some(packet) = stream.packets.get(*place) {
+                receiver.arrive(packet.arrival(milliseconds(at - start)));
+            }
         }
-    }
-    receiver.finish();
-    Figures::of(&receiver)
+        receiver.finish();
+        Figures::of(&receiver)
+    };
+    streams.iter().map(figures).collect()
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn milliseconds(nanoseconds: u64) -> f64 {
@@ -228,12 +348,12 @@ fn milliseconds(nanoseconds: u64) -> f64 {
 }
 
 /// The frames that left, in order, with the times at which they did.
-fn output(records: Vec<Record>, left: &[Option<u64>]) -> Vec<Record> {
+fn output(records: Vec<Record>, fates: &[Fate]) -> Vec<Record> {
     let mut output: Vec<Record> = records
         .into_iter()
-        .zip(left)
-        .filter_map(|(mut record, left)| {
-            record.time = Duration::from_nanos((*left)?);
+        .zip(fates)
+        .filter_map(|(mut record, fate)| {
+            record.time = Duration::from_nanos(left(*fate)?);
             Some(record)
         })
         .collect();

@@ -12,12 +12,11 @@
 
 mod sdp;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use policy_lang::Headers;
 use policy_lang::field::Transport;
-use policy_lang::packet::Packet;
-use policy_lang::policy::Media;
 use qdisc_model::metrics;
 use qdisc_model::metrics::quality::Codec;
 
@@ -52,8 +51,8 @@ impl Header {
     pub fn of(payload: &[u8]) -> Option<Self> {
         let header: &[u8; 12] = payload.first_chunk()?;
         let [first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = *header;
-        let is_rtp = Media::Rtp.first_byte().contains(first.into())
-            && Media::Rtp.second_byte().contains(second.into());
+        // Of these are the value sets of `Media::Rtp`; a test compares them.
+        let is_rtp = matches!(first, 128..=191) && !matches!(second, 192..=223);
         is_rtp.then_some(Self {
             marker: second & 0x80 != 0,
             payload_type: second & 0x7f,
@@ -65,7 +64,7 @@ impl Header {
 }
 
 /// What the packets of a stream have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey {
     /// Addresses, ports and VLAN.
     pub flow: FlowKey,
@@ -125,66 +124,191 @@ impl RtpStream {
 }
 
 /// Finds streams in frames that come one by one.
+///
+/// What a frame has to say is taken down at once, and put together at the end: only then is it known
+/// in which order the frames were sent.
 #[derive(Debug, Default)]
 pub struct Finder {
-    session: Session,
-    candidates: BTreeMap<StreamKey, RtpStream>,
-    order: Vec<StreamKey>,
+    keys: Vec<StreamKey>,
+    /// Looked up, never gone through: its order is no one's.
+    numbers: HashMap<StreamKey, usize>,
+    packets: Vec<Candidate>,
+    descriptions: Vec<(usize, Vec<u8>)>,
+}
+
+/// A packet that may be of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    frame: usize,
+    /// Which of the keys it has.
+    key: u32,
+    header: Header,
 }
 
 impl Finder {
     /// Looks at the frame with this index.
     pub fn add(&mut self, index: usize, frame: &[u8]) {
-        let packet = Packet::new(frame);
-        let Some(header) = packet.payload().and_then(Header::of) else {
-            if matches!(packet.transport(), Some(Transport::Udp | Transport::Tcp)) {
-                self.session.learn(packet.network());
+        if let Some(headers) = Headers::of(frame) {
+            self.add_with(index, &headers);
+        }
+    }
+
+    /// As [`Self::add`], for a frame whose headers have been found.
+    pub fn add_with(&mut self, index: usize, headers: &Headers<'_>) {
+        let Some(header) = headers.payload().and_then(Header::of) else {
+            if matches!(headers.transport(), Some(Transport::Udp | Transport::Tcp))
+                && let Some(text) = sdp::text(headers.network())
+            {
+                self.descriptions.push((index, text.to_vec()));
             }
-            return;
-        };
-        let flow = FlowKey::of(frame);
-        let Some((source, destination)) = ends(flow) else {
             return;
         };
         let key = StreamKey {
-            flow,
+            flow: FlowKey::with(headers),
             ssrc: header.ssrc,
         };
-        let takes_rtp = |end| self.session.takes_rtp(end);
-        let announced = match takes_rtp(destination).or_else(|| takes_rtp(source)) {
-            Some(false) => return,
-            announced => announced.is_some(),
-        };
-        let clock_rate = static_clock(header.payload_type).or_else(|| {
-            let clock = |end| self.session.clock(end, header.payload_type);
-            clock(destination).or_else(|| clock(source)).flatten()
+        let number = *self.numbers.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
         });
-        let stream = self.candidates.entry(key).or_insert_with(|| {
-            self.order.push(key);
-            RtpStream {
+        if let Ok(key) = u32::try_from(number) {
+            self.packets.push(Candidate {
+                frame: index,
                 key,
-                announced,
-                packets: Vec::new(),
+                header,
+            });
+        }
+    }
+
+    /// The streams, first seen first, of frames that were sent in the order of their indices.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<RtpStream> {
+        let mut found = Found::new(&self.keys);
+        let mut descriptions = std::mem::take(&mut self.descriptions)
+            .into_iter()
+            .peekable();
+        for packet in &self.packets {
+            while let Some((_, text)) = descriptions.next_if(|(at, _)| *at < packet.frame) {
+                found.learn(&text);
             }
-        });
-        stream.announced |= announced;
+            found.packet(packet);
+        }
+        found.finish()
+    }
+
+    /// Gives every frame another index.
+    pub fn reorder(&mut self, index_of: impl Fn(usize) -> usize) {
+        for packet in &mut self.packets {
+            packet.frame = index_of(packet.frame);
+        }
+        for (frame, _) in &mut self.descriptions {
+            *frame = index_of(*frame);
+        }
+        self.packets.sort_by_key(|packet| packet.frame);
+        self.descriptions.sort_by_key(|(frame, _)| *frame);
+    }
+}
+
+/// Streams while they are put together.
+#[derive(Debug)]
+struct Found {
+    session: Session,
+    /// How often the session has learnt something.
+    learnt: u64,
+    candidates: Vec<(Known, RtpStream)>,
+    /// The candidates that have packets, in the order of the first of them.
+    order: Vec<usize>,
+}
+
+/// What the session says of the ends of a candidate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Of which state of the session the rest is, and of which payload type.
+    of: Option<(u64, u8)>,
+    takes_rtp: Option<bool>,
+    clock_rate: Option<u32>,
+}
+
+impl Found {
+    fn new(keys: &[StreamKey]) -> Self {
+        let candidate = |&key| {
+            let stream = RtpStream {
+                key,
+                announced: false,
+                packets: Vec::new(),
+            };
+            (Known::default(), stream)
+        };
+        Self {
+            session: Session::default(),
+            learnt: 0,
+            candidates: keys.iter().map(candidate).collect(),
+            order: Vec::new(),
+        }
+    }
+
+    fn learn(&mut self, text: &[u8]) {
+        self.session.learn(text);
+        self.learnt += 1;
+    }
+
+    fn packet(&mut self, packet: &Candidate) {
+        let number = usize::try_from(packet.key).unwrap_or(usize::MAX);
+        let Some((known, stream)) = self.candidates.get_mut(number) else {
+            return;
+        };
+        let of = Some((self.learnt, packet.header.payload_type));
+        if known.of != of {
+            let Some(ends) = ends(stream.key.flow) else {
+                return;
+            };
+            *known = Known::new(&self.session, ends, packet.header.payload_type);
+            known.of = of;
+        }
+        if known.takes_rtp == Some(false) {
+            return;
+        }
+        stream.announced |= known.takes_rtp.is_some();
+        if stream.packets.is_empty() {
+            self.order.push(number);
+        }
         stream.packets.push(RtpPacket {
-            frame: index,
-            header,
-            clock_rate,
+            frame: packet.frame,
+            header: packet.header,
+            clock_rate: known.clock_rate,
         });
     }
 
-    /// The streams, first seen first.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<RtpStream> {
-        let candidates = self
-            .order
-            .iter()
-            .filter_map(|key| self.candidates.remove(key));
-        candidates
-            .filter(|stream| stream.announced || behaves(stream))
-            .collect()
+    fn finish(mut self) -> Vec<RtpStream> {
+        let mut streams = Vec::new();
+        for number in self.order {
+            if let Some((_, stream)) = self.candidates.get_mut(number)
+                && (stream.announced || behaves(stream))
+            {
+                streams.push(RtpStream {
+                    packets: std::mem::take(&mut stream.packets),
+                    ..*stream
+                });
+            }
+        }
+        streams
+    }
+}
+
+impl Known {
+    fn new(
+        session: &Session,
+        (source, destination): (SocketAddr, SocketAddr),
+        payload_type: u8,
+    ) -> Self {
+        let takes_rtp = |end| session.takes_rtp(end);
+        let clock = |end| session.clock(end, payload_type);
+        Self {
+            of: None,
+            takes_rtp: takes_rtp(destination).or_else(|| takes_rtp(source)),
+            clock_rate: static_clock(payload_type)
+                .or_else(|| clock(destination).or_else(|| clock(source)).flatten()),
+        }
     }
 }
 

@@ -78,7 +78,11 @@ pub enum Fate {
 /// checkpoints go on until everything held has left. What a pause delays leaves the guest when the
 /// pause ends.
 #[must_use]
-pub fn through_gate(schedule: Schedule, limit: u64, packets: &[(u64, Packet)]) -> Outcome {
+pub fn through_gate(
+    schedule: Schedule,
+    limit: u64,
+    packets: impl IntoIterator<Item = (u64, Packet)>,
+) -> Outcome {
     let mut run = Run {
         schedule: Schedule {
             interval: schedule.interval.max(1),
@@ -94,9 +98,10 @@ pub fn through_gate(schedule: Schedule, limit: u64, packets: &[(u64, Packet)]) -
         held: VecDeque::new(),
         suspend: 0,
     };
-    let first = packets.first().map_or(0, |(at, _)| *at);
-    run.suspend = first.saturating_add(run.schedule.interval);
-    for (index, &(at, packet)) in packets.iter().enumerate() {
+    for (index, (at, packet)) in packets.into_iter().enumerate() {
+        if index == 0 {
+            run.suspend = at.saturating_add(run.schedule.interval);
+        }
         run.packet(index, at, packet);
     }
     while !run.held.is_empty() {
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_packet_waits_for_the_commit_of_its_epoch() {
-        let Outcome { fates, .. } = through_gate(SCHEDULE, 1000, &held(&[0, 99, 100, 150, 450]));
+        let Outcome { fates, .. } = through_gate(SCHEDULE, 1000, held(&[0, 99, 100, 150, 450]));
         assert_eq!(fates, [100, 100, 200, 200, 500].map(Fate::Left));
     }
 
@@ -219,7 +224,7 @@ mod tests {
         let times = held(&[0, 200, 400]);
         // Suspends at 100, 200, 300, 400 and commits 50 later.
         assert_eq!(
-            through_gate(slow, 1000, &times).fates,
+            through_gate(slow, 1000, times.clone()).fates,
             [150, 350, 550].map(Fate::Left)
         );
         // Suspends at 100, 250, 400.
@@ -228,7 +233,7 @@ mod tests {
             ..slow
         };
         assert_eq!(
-            through_gate(after, 1000, &times).fates,
+            through_gate(after, 1000, times.clone()).fates,
             [150, 300, 600].map(Fate::Left)
         );
         // A checkpoint longer than the interval delays the next one.
@@ -237,7 +242,7 @@ mod tests {
             ..slow
         };
         assert_eq!(
-            through_gate(longer, 1000, &times).fates,
+            through_gate(longer, 1000, times.clone()).fates,
             [300, 500, 700].map(Fate::Left)
         );
     }
@@ -245,7 +250,7 @@ mod tests {
     #[test]
     fn long_silence_costs_nothing() {
         let year = 31_557_600_000_000_000;
-        let Outcome { fates, most_held } = through_gate(SCHEDULE, 1000, &held(&[0, year + 1]));
+        let Outcome { fates, most_held } = through_gate(SCHEDULE, 1000, held(&[0, year + 1]));
         assert_eq!(fates, [100, year + 100].map(Fate::Left));
         assert_eq!((most_held.packets, most_held.bytes), (1, 10));
     }
@@ -263,10 +268,10 @@ mod tests {
             (120, Packet::passing(2, 10)),
         ];
         assert_eq!(
-            through_gate(slow, 1000, &passing).fates,
+            through_gate(slow, 1000, passing).fates,
             [0, 120, 120].map(Fate::Left)
         );
-        let Outcome { fates, .. } = through_gate(SCHEDULE, 25, &held(&[0, 1, 2, 100]));
+        let Outcome { fates, .. } = through_gate(SCHEDULE, 25, held(&[0, 1, 2, 100]));
         assert_eq!(
             fates,
             [
@@ -293,7 +298,7 @@ mod tests {
                 at += step;
                 (at, if *hold { Packet::held(id, 10) } else { Packet::passing(id, 10) })
             }).collect();
-            let Outcome { fates, .. } = through_gate(schedule, u64::MAX, &packets);
+            let Outcome { fates, .. } = through_gate(schedule, u64::MAX, packets.clone());
             prop_assert_eq!(fates.len(), packets.len());
             let first = packets[0].0;
             let mut newest = [0; 2];

@@ -42,6 +42,7 @@ fn assert_same_headers(frame: &[u8]) {
     assert_eq!(headers.tagged(), packet.tagged(), "{frame:02x?}");
     assert_eq!(headers.family(), packet.family(), "{frame:02x?}");
     assert_eq!(headers.transport(), packet.transport(), "{frame:02x?}");
+    assert_eq!(headers.fragment(), packet.fragment(), "{frame:02x?}");
     assert_eq!(headers.network(), packet.network(), "{frame:02x?}");
     assert_eq!(headers.payload(), packet.payload(), "{frame:02x?}");
     let family = packet.family().unwrap_or(Family::V4);

@@ -113,7 +113,7 @@ fn held(records: Vec<Record>) -> compiler::replay::Replayed {
         guest: Vec::new(),
         assumptions: Assumptions::default(),
     };
-    replay(&policy, &options, records)
+    replay(&policy, &options, &records)
 }
 
 /// The captures, unless they or tshark are missing.

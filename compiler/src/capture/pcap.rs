@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::bytes::Bytes;
-use super::{CaptureError, ETHERNET, RawPacket};
+use super::{CaptureError, ETHERNET, RawPacket, Step};
 
 /// Times in microseconds.
 const MAGIC_MICROSECONDS: u32 = 0xa1b2_c3d4;
@@ -14,15 +14,18 @@ const MAGIC_NANOSECONDS: u32 = 0xa1b2_3c4d;
 /// and its flag.
 const LINK_TYPE_BITS: u32 = 0xffff;
 
+/// Bytes of a packet's header.
+const PACKET_HEADER: usize = 16;
+
 #[derive(Debug)]
-pub(super) struct Reader<'file> {
-    bytes: Bytes<'file>,
-    file_len: usize,
+pub(super) struct Reader {
+    big_endian: bool,
     nanoseconds_per_unit: u32,
 }
 
-impl<'file> Reader<'file> {
-    pub(super) fn open(file: &'file [u8]) -> Result<Self, CaptureError> {
+impl Reader {
+    /// Reads the header of the file; also says how many bytes that is.
+    pub(super) fn open(file: &[u8]) -> Result<(Self, usize), CaptureError> {
         let known = |big_endian| {
             let magic = Bytes::new(file, big_endian).u32()?;
             match magic {
@@ -40,38 +43,33 @@ impl<'file> Reader<'file> {
         if link_type != ETHERNET {
             return Err(CaptureError::LinkType(link_type));
         }
-        Ok(Self {
-            bytes,
-            file_len: file.len(),
+        let reader = Self {
+            big_endian,
             nanoseconds_per_unit,
-        })
+        };
+        Ok((reader, file.len() - bytes.len()))
     }
 
-    pub(super) fn next_packet(&mut self) -> Result<Option<RawPacket<'file>>, CaptureError> {
-        if self.bytes.len() == 0 {
-            return Ok(None);
-        }
-        let offset = self.file_len - self.bytes.len();
-        self.read_packet()
-            .ok_or(CaptureError::Truncated { offset })
-            .map(Some)
-    }
-
-    /// The next packet; nothing if the file does not hold all of it.
-    fn read_packet(&mut self) -> Option<RawPacket<'file>> {
-        let seconds = self.bytes.u32()?;
-        let fraction = self.bytes.u32()?;
-        let captured_len = self.bytes.u32()?;
-        let original_len = self.bytes.u32()?;
-        let data = self.bytes.take(usize::try_from(captured_len).ok()?)?;
+    /// The packet that `rest` begins with; nothing if `rest` does not hold all of it.
+    pub(super) fn step(&self, rest: &[u8]) -> Option<Step> {
+        let mut bytes = Bytes::new(rest, self.big_endian);
+        let seconds = bytes.u32()?;
+        let fraction = bytes.u32()?;
+        let captured_len = bytes.u32()?;
+        let original_len = bytes.u32()?;
+        bytes.take(usize::try_from(captured_len).ok()?)?;
+        let used = rest.len() - bytes.len();
         // A damaged fraction of a second or more carries over; it cannot overflow.
         let nanoseconds = u64::from(fraction) * u64::from(self.nanoseconds_per_unit);
         let time = Duration::from_secs(seconds.into()) + Duration::from_nanos(nanoseconds);
-        Some(RawPacket {
-            link_type: ETHERNET,
-            time,
-            data,
-            original_len,
+        Some(Step {
+            used,
+            packet: Some(RawPacket {
+                link_type: ETHERNET,
+                time,
+                data: PACKET_HEADER..used,
+                original_len,
+            }),
         })
     }
 }

@@ -1,10 +1,11 @@
 //! The block format: sections, each with its byte order and its list of interfaces
 //! (draft-ietf-opsawg-pcapng, section 4).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::bytes::Bytes;
-use super::{CaptureError, RawPacket};
+use super::{CaptureError, RawPacket, Step};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -19,10 +20,11 @@ const OPTION_TIME_OFFSET: u16 = 14;
 /// Type, total length, and the total length again at the end.
 const BLOCK_FRAMING: u32 = 12;
 
-#[derive(Debug)]
-pub(super) struct Reader<'file> {
-    file: &'file [u8],
-    offset: usize,
+/// Of which so much comes before the body.
+const BLOCK_HEADER: usize = 8;
+
+#[derive(Debug, Default)]
+pub(super) struct Reader {
     big_endian: bool,
     interfaces: Vec<Interface>,
 }
@@ -41,57 +43,46 @@ pub(super) fn begins(file: &[u8]) -> bool {
     Bytes::new(file, true).u32() == Some(SECTION_HEADER)
 }
 
-impl<'file> Reader<'file> {
-    pub(super) fn new(file: &'file [u8]) -> Self {
-        Self {
-            file,
-            offset: 0,
-            big_endian: false,
-            interfaces: Vec::new(),
-        }
-    }
-
-    pub(super) fn next_packet(&mut self) -> Result<Option<RawPacket<'file>>, CaptureError> {
-        while self.offset < self.file.len() {
-            let offset = self.offset;
-            let damaged = |what| CaptureError::Damaged { offset, what };
-            let (kind, body) = self.next_block()?;
-            let found = match kind {
-                SECTION_HEADER => {
-                    self.interfaces.clear();
-                    None
-                }
-                INTERFACE_DESCRIPTION => {
-                    let interface = read_interface(body)
-                        .ok_or_else(|| damaged("an interface without a usable description"))?;
-                    self.interfaces.push(interface);
-                    None
-                }
-                ENHANCED_PACKET | PACKET => Some(
-                    self.read_packet(kind, body)
-                        .ok_or_else(|| damaged("a packet block that lies"))?,
-                ),
-                SIMPLE_PACKET => {
-                    let simple = self.read_simple_packet(body);
-                    Some(simple.ok_or_else(|| damaged("a simple packet block that lies"))?)
-                }
-                // Names, statistics, secrets, and what later versions bring.
-                _ => None,
-            };
-            if found.is_some() {
-                return Ok(found);
+impl Reader {
+    /// The block that `rest` begins with, which lies `offset` bytes from the start of the file.
+    /// Before the whole block is there, nothing is learnt from it.
+    pub(super) fn step(&mut self, rest: &[u8], offset: usize) -> Result<Step, CaptureError> {
+        let damaged = |what| CaptureError::Damaged { offset, what };
+        let (kind, body, used) = self.next_block(rest, offset)?;
+        let packet = match kind {
+            SECTION_HEADER => {
+                self.interfaces.clear();
+                None
             }
-        }
-        Ok(None)
+            INTERFACE_DESCRIPTION => {
+                let interface = read_interface(body)
+                    .ok_or_else(|| damaged("an interface without a usable description"))?;
+                self.interfaces.push(interface);
+                None
+            }
+            ENHANCED_PACKET | PACKET => Some(
+                self.read_packet(kind, body)
+                    .ok_or_else(|| damaged("a packet block that lies"))?,
+            ),
+            SIMPLE_PACKET => {
+                let simple = self.read_simple_packet(body);
+                Some(simple.ok_or_else(|| damaged("a simple packet block that lies"))?)
+            }
+            // Names, statistics, secrets, and what later versions bring.
+            _ => None,
+        };
+        Ok(Step { used, packet })
     }
 
-    /// The next block's type and body. A section header sets the byte order for itself and what
+    /// A block's type, body and length. A section header sets the byte order for itself and what
     /// follows; its own type reads the same in both.
-    fn next_block(&mut self) -> Result<(u32, Bytes<'file>), CaptureError> {
-        let offset = self.offset;
+    fn next_block<'a>(
+        &mut self,
+        rest: &'a [u8],
+        offset: usize,
+    ) -> Result<(u32, Bytes<'a>, usize), CaptureError> {
         let truncated = CaptureError::Truncated { offset };
         let damaged = |what| CaptureError::Damaged { offset, what };
-        let rest = self.file.get(offset..).unwrap_or_default();
         if begins(rest) {
             let magic = rest.get(8..).unwrap_or_default();
             self.big_endian = match Bytes::new(magic, true).u32() {
@@ -112,13 +103,14 @@ impl<'file> Reader<'file> {
         if bytes.u32().ok_or(truncated)? != total {
             return Err(damaged("a block whose two lengths differ"));
         }
-        self.offset = self.file.len() - bytes.len();
-        Ok((kind, Bytes::new(body, self.big_endian)))
+        let used = rest.len() - bytes.len();
+        Ok((kind, Bytes::new(body, self.big_endian), used))
     }
 
     /// An enhanced packet block, or the obsolete packet block, which has a shorter interface number
     /// and a drop count.
-    fn read_packet(&self, kind: u32, mut body: Bytes<'file>) -> Option<RawPacket<'file>> {
+    fn read_packet(&self, kind: u32, mut body: Bytes<'_>) -> Option<RawPacket> {
+        let body_len = body.len();
         let interface = if kind == PACKET {
             let interface = u32::from(body.u16()?);
             let _drops = body.u16()?;
@@ -130,7 +122,7 @@ impl<'file> Reader<'file> {
         let units = u64::from(body.u32()?) << 32 | u64::from(body.u32()?);
         let captured_len = body.u32()?;
         let original_len = body.u32()?;
-        let data = body.take(usize::try_from(captured_len).ok()?)?;
+        let data = data(body_len, &mut body, captured_len)?;
         Some(RawPacket {
             link_type: interface.link_type,
             time: interface.time(units),
@@ -140,14 +132,15 @@ impl<'file> Reader<'file> {
     }
 
     /// A simple packet block: of the first interface, without a time, its captured length implied.
-    fn read_simple_packet(&self, mut body: Bytes<'file>) -> Option<RawPacket<'file>> {
+    fn read_simple_packet(&self, mut body: Bytes<'_>) -> Option<RawPacket> {
+        let body_len = body.len();
         let interface = self.interfaces.first()?;
         let original_len = body.u32()?;
         let captured_len = match interface.snap_len {
             0 => original_len,
             snap_len => original_len.min(snap_len),
         };
-        let data = body.take(usize::try_from(captured_len).ok()?)?;
+        let data = data(body_len, &mut body, captured_len)?;
         Some(RawPacket {
             link_type: interface.link_type,
             time: Duration::ZERO,
@@ -170,6 +163,13 @@ impl Interface {
             _ => Duration::ZERO,
         }
     }
+}
+
+/// Where the next `len` bytes of a body lie within the block.
+fn data(body_len: usize, body: &mut Bytes<'_>, len: u32) -> Option<Range<usize>> {
+    let begin = BLOCK_HEADER + body_len - body.len();
+    let taken = body.take(usize::try_from(len).ok()?)?;
+    Some(begin..begin + taken.len())
 }
 
 fn read_interface(mut body: Bytes<'_>) -> Option<Interface> {

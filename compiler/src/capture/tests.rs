@@ -1,6 +1,7 @@
 //! Captures written by another hand are read back as they were written; broken ones never panic.
 
 use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
 use pcap_file::pcap::{PcapHeader, PcapWriter, RawPcapPacket};
@@ -99,6 +100,16 @@ fn endianness() -> impl Strategy<Value = Endianness> {
     prop_oneof![Just(Endianness::Big), Just(Endianness::Little)]
 }
 
+/// Gives so many bytes at once, at most.
+struct Slowly(io::Cursor<Vec<u8>>, usize);
+
+impl io::Read for Slowly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = self.1.min(buffer.len());
+        self.0.read(&mut buffer[..most])
+    }
+}
+
 proptest! {
     #[test]
     fn pcap_is_read_as_written(packets in written(), order in endianness(), nano in any::<bool>()) {
@@ -123,6 +134,59 @@ proptest! {
         let records = read_on(&file[..kept]);
         prop_assert!(expected(&packets, 1).starts_with(&records));
         prop_assert!(kept < file.len() || records.len() == packets.len());
+    }
+
+    /// Frames, the error at the end, and what was left out are the same however the file comes.
+    #[test]
+    fn a_stream_finds_what_is_in_the_bytes(
+        packets in written(),
+        ng in any::<bool>(),
+        interface in 0..2_u32,
+        cut in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u32), 0..3),
+        piece in 1..200_usize,
+        room in 0..100_usize,
+        at_once in 1..100_usize,
+    ) {
+        let mut file = if ng {
+            pcapng(&packets, Endianness::Big, interface)
+        } else {
+            pcap(&packets, Endianness::Little, TsResolution::NanoSecond)
+        };
+        file.truncate(cut.index(file.len() * 3).min(file.len()));
+        for (at, bit) in flips {
+            if !file.is_empty() {
+                let at = at.index(file.len());
+                file[at] ^= 1 << bit;
+            }
+        }
+        let source = Slowly(io::Cursor::new(file.clone()), at_once);
+        let mut stream = Stream::sized(source, ahead::Sizes { piece, room }).unwrap();
+        let mut found = Vec::new();
+        let error = loop {
+            match stream.next_frame() {
+                Ok(Some(frame)) => found.push(frame.to_record()),
+                Ok(None) => break None,
+                Err(StreamError::Capture(error)) => break Some(error),
+                Err(StreamError::Read(error)) => panic!("{error}"),
+            }
+        };
+        prop_assert!(matches!(stream.next_frame(), Ok(None)), "nothing behind the end");
+        match Capture::open(&file) {
+            Err(expected) => prop_assert_eq!((found.len(), error), (0, Some(expected))),
+            Ok(mut capture) => {
+                let mut records = Vec::new();
+                let mut expected = None;
+                for record in capture.by_ref() {
+                    match record {
+                        Ok(record) => records.push(record),
+                        Err(error) => expected = Some(error),
+                    }
+                }
+                prop_assert_eq!((&found, error), (&records, expected));
+                prop_assert_eq!(stream.left_out(), capture.left_out());
+            }
+        }
     }
 
     #[test]

@@ -42,16 +42,29 @@ pub(crate) fn policy(path: &Path) -> Result<(SourceFile, Option<Diagnostic>), Fa
 }
 
 fn up_to(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
-    let read = || -> io::Result<Vec<u8>> {
+    read(path, |source| {
         let mut bytes = Vec::new();
-        if is_standard(path) {
-            io::stdin().lock().take(most).read_to_end(&mut bytes)?;
-        } else {
-            File::open(path)?.take(most).read_to_end(&mut bytes)?;
-        }
+        source.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
+    })
+}
+
+/// Where bytes come from.
+pub(crate) type Source = Box<dyn Read + Send>;
+
+/// Reads a file, or standard input, as `work` wants it.
+pub(crate) fn read<T>(
+    path: &Path,
+    work: impl FnOnce(Source) -> io::Result<T>,
+) -> Result<T, Failure> {
+    let open = || -> io::Result<Source> {
+        Ok(if is_standard(path) {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path)?)
+        })
     };
-    read().map_err(|source| Failure::Read {
+    open().and_then(work).map_err(|source| Failure::Read {
         name: name(path),
         source,
     })

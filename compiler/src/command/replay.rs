@@ -1,5 +1,6 @@
 //! `epochgate replay`: a real capture through the gate, with its calls before and after.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,14 +10,15 @@ use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::schedule::{Schedule, Timer};
 use serde::Serialize;
 
-use crate::capture::{Capture, CaptureError, Record, write};
+use crate::capture::{CaptureError, Stream, StreamError, write};
 use crate::cli::{
-    Artefact, Console, PolicyFile, bytes, duration, is_standard, name, positive_duration, write_all,
+    Artefact, Console, PolicyFile, Source, duration, is_standard, name, positive_duration, read,
+    write_all,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::flow::{Ends, FlowKey};
 use crate::render::{Report, visible};
-use crate::replay::{Compared, Figures, Options, Replayed, replay};
+use crate::replay::{Compared, Figures, Options, Replay, Replayed};
 use crate::script;
 
 /// The interval of `xl remus` unless it is told another.
@@ -101,10 +103,10 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             &Report::warning("`on-overflow release` is replayed as `drop`: the gate never opens"),
         )?;
     }
-    let content = bytes(&args.capture)?;
-    let read = Read::of(&content);
     let options = options(args, policy);
-    let replayed = replay(policy, &options, read.records);
+    let mut replay = Replay::new(policy, options.clone(), args.write.is_some());
+    let read = read(&args.capture, |capture| Read::of(capture, &mut replay))?;
+    let replayed = replay.finish();
     if let Some(path) = &args.write {
         write_all(&[Artefact {
             path: path.clone(),
@@ -129,33 +131,27 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     }
 }
 
-/// A capture up to where it is damaged.
+/// A capture that was read up to where it is damaged.
 struct Read {
-    records: Vec<Record>,
     left_out: u64,
     error: Option<CaptureError>,
 }
 
 impl Read {
-    fn of(content: &[u8]) -> Self {
-        let mut read = Self {
-            records: Vec::new(),
-            left_out: 0,
-            error: None,
-        };
-        match Capture::open(content) {
-            Ok(mut capture) => {
-                for record in capture.by_ref() {
-                    match record {
-                        Ok(record) => read.records.push(record),
-                        Err(error) => read.error = Some(error),
-                    }
-                }
-                read.left_out = capture.left_out().values().sum();
+    fn of(capture: Source, replay: &mut Replay<'_>) -> io::Result<Self> {
+        let mut capture = Stream::new(capture)?;
+        let error = loop {
+            match capture.next_frame() {
+                Ok(Some(frame)) => replay.add(frame),
+                Ok(None) => break None,
+                Err(StreamError::Capture(error)) => break Some(error),
+                Err(StreamError::Read(error)) => return Err(error),
             }
-            Err(error) => read.error = Some(error),
-        }
-        read
+        };
+        Ok(Self {
+            left_out: capture.left_out().values().sum(),
+            error,
+        })
     }
 }
 

@@ -1,18 +1,19 @@
 //! `epochgate trace`: what a policy does with every flow of a capture.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
-use policy_lang::classify;
 use policy_lang::policy::{Policy, Verdict};
 use policy_lang::source::SourceFile;
+use policy_lang::{Headers, Table};
 use serde::Serialize;
 
 use super::finding;
-use crate::capture::{Capture, CaptureError};
-use crate::cli::{Console, PolicyFile, bytes, is_standard, name};
+use crate::capture::{CaptureError, Stream, StreamError};
+use crate::cli::{Console, PolicyFile, Source, is_standard, name, read};
 use crate::exit::{self, Exit, Failure};
-use crate::flow::{FlowTable, Seen, Totals};
+use crate::flow::{FlowKey, FlowTable, Seen, Totals};
 use crate::render::{Report, visible};
 
 /// Show what a policy does with the flows of a capture.
@@ -51,8 +52,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let Some(policy) = &file.policy else {
         return Ok(Exit::Findings);
     };
-    let content = bytes(&args.capture)?;
-    let trace = Trace::of(policy, &content);
+    let trace = read(&args.capture, |capture| Trace::of(policy, capture))?;
     console.raw(&match args.format {
         Format::Table => table(policy, &file.source, &trace),
         Format::Json => json(policy, &file.source, &trace),
@@ -70,41 +70,40 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
 /// What was found in a capture.
 struct Trace {
     flows: FlowTable,
+    totals: Totals,
     left_out: BTreeMap<u16, u64>,
     error: Option<CaptureError>,
 }
 
 impl Trace {
     /// Judges all frames of a capture up to where it is damaged.
-    fn of(policy: &Policy, content: &[u8]) -> Self {
-        let mut trace = Self {
-            flows: FlowTable::default(),
-            left_out: BTreeMap::new(),
-            error: None,
+    fn of(policy: &Policy, capture: Source) -> io::Result<Self> {
+        let table = Table::new(policy);
+        let mut capture = Stream::new(capture)?;
+        let mut flows = FlowTable::default();
+        let error = loop {
+            let frame = match capture.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break None,
+                Err(StreamError::Capture(error)) => break Some(error),
+                Err(StreamError::Read(error)) => return Err(error),
+            };
+            let seen = Seen {
+                wire_len: frame.original_len,
+                cut: frame.is_cut(),
+            };
+            let (key, decision) = match Headers::of(frame.bytes) {
+                Some(headers) => (FlowKey::with(&headers), table.decide(&headers)),
+                None => (FlowKey::of(frame.bytes), table.classify(frame.bytes)),
+            };
+            flows.add(key, seen, decision);
         };
-        let mut capture = match Capture::open(content) {
-            Ok(capture) => capture,
-            Err(error) => {
-                trace.error = Some(error);
-                return trace;
-            }
-        };
-        for record in capture.by_ref() {
-            match record {
-                Ok(record) => {
-                    let seen = Seen {
-                        wire_len: record.original_len,
-                        cut: record.is_cut(),
-                    };
-                    trace
-                        .flows
-                        .add(&record.frame, seen, classify(policy, &record.frame));
-                }
-                Err(error) => trace.error = Some(error),
-            }
-        }
-        trace.left_out.clone_from(capture.left_out());
-        trace
+        Ok(Self {
+            totals: flows.totals(),
+            flows,
+            left_out: capture.left_out().clone(),
+            error,
+        })
     }
 }
 
@@ -128,7 +127,7 @@ fn rules(totals: &Totals) -> String {
 }
 
 fn table(policy: &Policy, source: &SourceFile, trace: &Trace) -> String {
-    let totals = trace.flows.totals();
+    let totals = &trace.totals;
     let mut lines = vec![format!(
         "{:>9}  {:>12}  {:<7}  {:<5}  flow",
         "packets", "bytes", "verdict", "rule"
@@ -259,7 +258,7 @@ fn json(policy: &Policy, source: &SourceFile, trace: &Trace) -> String {
     let left_out = trace.left_out.iter();
     let whole = Whole {
         flows: flows.collect(),
-        totals: amounts(trace.flows.totals()),
+        totals: amounts(&trace.totals),
         left_out: left_out
             .map(|(&link_type, &packets)| LeftOut { link_type, packets })
             .collect(),

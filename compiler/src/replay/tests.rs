@@ -53,7 +53,7 @@ fn run(text: &str, interval: u64, guest: &[&str]) -> Replayed {
             .collect(),
         assumptions: Assumptions::default(),
     };
-    replay(&policy(text), &options, call(2000))
+    replay(&policy(text), &options, &call(2000))
 }
 
 #[test]
@@ -116,6 +116,6 @@ fn the_output_is_what_was_measured() {
         guest: vec!["10.0.0.77".parse().unwrap()],
         assumptions: Assumptions::default(),
     };
-    let again = replay(&policy("buffer;"), &options, records);
+    let again = replay(&policy("buffer;"), &options, &records);
     assert_eq!(&again.streams[0].before, after);
 }

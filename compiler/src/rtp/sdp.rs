@@ -35,10 +35,10 @@ struct Section {
 impl Session {
     /// Reads the descriptions in the bytes of a packet, if there are any.
     pub fn learn(&mut self, bytes: &[u8]) {
-        let Some(start) = bytes.windows(4).position(is_version) else {
+        let Some(text) = text(bytes) else {
             return;
         };
-        let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
+        let text = String::from_utf8_lossy(text);
         let mut address = None;
         let mut section: Option<Section> = None;
         for line in text.lines().map(str::trim) {
@@ -92,9 +92,11 @@ impl Session {
     }
 }
 
-/// `v=0` at the end of its line.
-fn is_version(bytes: &[u8]) -> bool {
-    matches!(bytes, b"v=0\r" | b"v=0\n")
+/// The bytes of a packet from its first description on: from a `v=0` at the end of its line.
+pub(super) fn text(bytes: &[u8]) -> Option<&[u8]> {
+    let ends_line = |at: &usize| matches!(bytes.get(at + 3), Some(b'\r' | b'\n'));
+    let start = memchr::memmem::find_iter(bytes, "v=0").find(ends_line)?;
+    bytes.get(start..)
 }
 
 /// `IN IP4 10.0.0.1`; with a multicast address perhaps `/ttl`.

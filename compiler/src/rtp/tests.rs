@@ -1,5 +1,7 @@
 //! Which frames are streams.
 
+use policy_lang::policy::Media;
+
 use super::{Finder, Header, RtpStream};
 use crate::frame_text::parse;
 
@@ -57,6 +59,31 @@ fn an_announced_packet_is_a_stream_alone() {
     assert_eq!(announced.len(), 1);
     assert!(announced[0].announced);
     assert!(find(&[rtp(1, 7), sdp]).is_empty(), "announced too late");
+}
+
+/// The same frames in another order, with the indices of the order in which they were sent.
+#[test]
+fn what_counts_is_when_frames_were_sent() {
+    let frames: Vec<_> = [5, 6, 7, 8, 9].map(|number| rtp(number, 7)).into();
+    let mut finder = Finder::default();
+    for (index, frame) in frames.iter().rev().enumerate() {
+        finder.add(index, frame);
+    }
+    finder.reorder(|index| 4 - index);
+    let (found, expected) = (finder.finish(), find(&frames));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].packets, expected[0].packets);
+}
+
+#[test]
+fn rtp_is_what_the_language_calls_so() {
+    for (first, second) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+        let mut bytes = [0; 12];
+        (bytes[0], bytes[1]) = (first, second);
+        let in_language = Media::Rtp.first_byte().contains(first.into())
+            && Media::Rtp.second_byte().contains(second.into());
+        assert_eq!(Header::of(&bytes).is_some(), in_language);
+    }
 }
 
 #[test]

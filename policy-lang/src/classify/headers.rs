@@ -5,7 +5,8 @@
 //! `tests/meaning` compare the two on random frames and on every capture.
 
 use crate::field::{
-    ETHERNET_LEN, ETHERTYPE_VLAN, FRAGMENT_MASK, Family, Field, Layer, TAG_LEN, Transport,
+    Base, ETHERNET_LEN, ETHERTYPE_VLAN, FRAGMENT_MASK, Family, Field, Layer, NEXT_HEADER_FRAGMENT,
+    TAG_LEN, Transport,
 };
 
 /// Where the ethertype of an untagged frame lies.
@@ -82,6 +83,20 @@ impl<'frame> Headers<'frame> {
         self.transport
     }
 
+    /// Whether the packet is an IP fragment: IPv4 offset or more-fragments, IPv6 next header 44.
+    #[must_use]
+    pub fn fragment(&self) -> bool {
+        match self.family {
+            // A plain packet is none.
+            Some(_) if self.transport.is_some() => false,
+            Some(Family::V4) => {
+                be16(self.network(), FRAGMENT).is_some_and(|word| word & FRAGMENT_MASK != 0)
+            }
+            Some(Family::V6) => self.network().get(PROTOCOL_6) == Some(&NEXT_HEADER_FRAGMENT),
+            None => false,
+        }
+    }
+
     /// What lies behind the Ethernet header and the transparent tag.
     #[must_use]
     #[inline]
@@ -101,8 +116,8 @@ impl<'frame> Headers<'frame> {
         }
     }
 
-    /// The `N` bytes of a field that is that wide and byte-aligned; nothing if its header is not
-    /// there. `family` must be that of the packet for fields that lie elsewhere in the other one.
+    /// The `N` bytes from the one in which a field begins; nothing if its header is not there.
+    /// `family` must be that of the packet for fields that lie elsewhere in the other one.
     #[must_use]
     #[inline]
     pub fn bytes<const N: usize>(&self, field: Field, family: Family) -> Option<[u8; N]> {
@@ -117,10 +132,10 @@ impl<'frame> Headers<'frame> {
         };
         let place = field.place(family).filter(|_| there)?;
         let base = match place.base {
-            crate::field::Base::Frame => 0,
-            crate::field::Base::Tag => ETHERNET_LEN,
-            crate::field::Base::Type => self.type_at,
-            crate::field::Base::Network => self.type_at + 2,
+            Base::Frame => 0,
+            Base::Tag => ETHERNET_LEN,
+            Base::Type => self.type_at,
+            Base::Network => self.type_at + 2,
         };
         let from = self.frame.get(base + place.bit / 8..)?;
         from.first_chunk().copied()

@@ -4,6 +4,7 @@
 //! Machines differ and are shared, so what counts is a ratio of two things measured in one run,
 //! one next to the other. Absolute times are the best of several.
 
+mod capture;
 mod classify;
 mod packet;
 mod process;
@@ -20,9 +21,10 @@ type Part = (
     fn(&Path) -> anyhow::Result<String>,
 );
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     ("compile", "Compiling", process::table),
     ("classify", "Deciding about frames", |_| classify::table()),
+    ("capture", "Large captures", capture::table),
     ("packet", "Cost per packet in the kernel", |_| {
         packet::table()
     }),

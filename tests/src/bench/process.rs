@@ -83,7 +83,7 @@ fn shown(time: Duration) -> String {
 }
 
 /// The release build of `epochgate`, beside this program.
-fn built(root: &Path) -> anyhow::Result<std::path::PathBuf> {
+pub(super) fn built(root: &Path) -> anyhow::Result<std::path::PathBuf> {
     let status = Command::new("cargo")
         .args([
             "build",
