@@ -1,5 +1,5 @@
 //! The benchmarks: `cargo xtask bench` runs them and writes docs/benchmarks.md; with names of parts
-//! it prints these and writes nothing.
+//! it runs these and leaves the other sections as they are.
 //!
 //! Machines differ and are shared, so what counts is a ratio of two things measured in one run,
 //! one next to the other. Absolute times are the best of several.
@@ -9,10 +9,11 @@ mod classify;
 mod packet;
 mod process;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+
+use anyhow::{Context, bail};
 
 /// Name, title and maker of each part.
 type Part = (
@@ -31,41 +32,49 @@ const PARTS: [Part; 4] = [
 ];
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|name| PARTS.iter().all(|(part, ..)| part != name))
-    {
-        let names = PARTS.map(|(name, ..)| name).join("`, `");
-        eprintln!("error: there is no part `{unknown}`, only `{names}`");
-        return ExitCode::FAILURE;
-    }
-    let mut report = String::from(HEAD);
-    for (name, title, table) in PARTS {
-        if !wanted.is_empty() && !wanted.iter().any(|part| part == name) {
-            continue;
-        }
-        let _ = writeln!(report, "\n## {title}\n");
-        match table(&root) {
-            Ok(table) => report.push_str(&table),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    print!("{report}");
-    if !wanted.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    match fs::write(root.join("docs/benchmarks.md"), &report) {
+    match report(&wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: docs/benchmarks.md can't be written: {error}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the parts with these names, or all, and puts their sections into the document.
+fn report(wanted: &[String]) -> anyhow::Result<()> {
+    let is_part = |name: &String| PARTS.iter().any(|(part, ..)| part == name);
+    if let Some(unknown) = wanted.iter().find(|name| !is_part(name)) {
+        let names = PARTS.map(|(name, ..)| name).join("`, `");
+        bail!("there is no part `{unknown}`, only `{names}`");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("docs/benchmarks.md");
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let mut document = String::from(HEAD);
+    for (name, title, table) in PARTS {
+        let heading = format!("\n## {title}\n\n");
+        let section = if wanted.is_empty() || wanted.iter().any(|part| part == name) {
+            let section = heading + &table(&root)?;
+            print!("{section}");
+            section
+        } else {
+            kept(&before, &heading)
+        };
+        document.push_str(&section);
+    }
+    fs::write(path, document).context("docs/benchmarks.md can't be written")
+}
+
+/// A section as it stands in the document, if it does.
+fn kept(document: &str, heading: &str) -> String {
+    let Some(begin) = document.find(heading) else {
+        return String::new();
+    };
+    let section = &document[begin..];
+    let end = section[heading.len()..].find("\n## ");
+    section[..end.map_or(section.len(), |end| heading.len() + end)].to_owned()
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -22,7 +22,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
-          as `classify`, only prints these
+          as `classify`, only these sections
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
 ";
 
