@@ -20,6 +20,7 @@ mod probe;
 pub mod readback;
 mod render;
 pub mod replay;
+pub mod report;
 pub mod rtp;
 pub mod script;
 pub mod trial;
