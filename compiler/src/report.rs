@@ -5,6 +5,11 @@
 //! bytes. What a number looks like is part of the data ([`Cell::Number`] states its digits), so that
 //! a terminal, a CSV file and a web page show the same number.
 
+pub mod csv;
+pub mod html;
+pub mod svg;
+pub mod text;
+
 use serde::Serialize;
 
 /// A whole report.
@@ -320,6 +325,37 @@ impl Serialize for Cell {
             }
         }
     }
+}
+
+/// A number in about three digits, where none are stated.
+fn significant(value: f64) -> String {
+    let digits = [(100.0, 0), (10.0, 1), (1.0, 2)]
+        .into_iter()
+        .find(|(least, _)| value.abs() >= *least)
+        .map_or(3, |(_, digits)| digits);
+    let text = Cell::number(value, digits).written();
+    match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        None => text,
+    }
+}
+
+/// Text for SVG and HTML. Control characters, which XML can't have, become the mark of what can't
+/// be shown.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() => escaped.push(char::REPLACEMENT_CHARACTER),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
