@@ -21,7 +21,9 @@ mod result;
 mod source;
 
 pub use engine::run;
-pub use result::{CallFigures, ClassFigures, FailoverFigures, Outcome, Point};
+pub use result::{
+    CallFigures, ClassFigures, FailoverFigures, HeldFigures, Outcome, Point, Quantiles,
+};
 
 use crate::metrics::quality::Codec as Impairment;
 use crate::metrics::receiver::Assumptions;
@@ -182,7 +184,9 @@ pub struct Config {
     pub network: Network,
     /// The primary's death, if it dies.
     pub failover: Option<Failover>,
-    /// The receivers; the codec is that of the calls.
+    /// The receivers. The codec is that of the calls; the delay is what passes until a packet is
+    /// due, packet time and coder: the rest of it, the least that a packet takes from there to its
+    /// receiver, is known from the run and is added.
     pub assumptions: Assumptions,
     /// Whether to keep every packet of the first call.
     pub record: bool,

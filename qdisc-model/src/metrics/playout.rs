@@ -4,6 +4,8 @@
 //! A packet's transit is its arrival less its media time. Playout stands at the least transit seen
 //! so far plus the buffer's depth; a packet with more transit is late, which to the ear is a loss.
 //! Anchoring at the least transit makes the result independent of the phase in which a call began.
+//! A packet that is more than a second late begins anew with its own transit: after a failover the
+//! whole call is late for good, and receivers follow (Asterisk's `jbresyncthreshold` is a second).
 
 /// How deep the buffer is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +25,9 @@ pub enum Buffer {
 
 /// What an adaptive buffer adds to the depth that a late packet would have needed, in ms.
 const HEADROOM_MS: f64 = 20.0;
+
+/// A packet later than this, in ms, is a new beginning.
+const RESYNCHRONIZE_MS: f64 = 1000.0;
 
 /// Share of the unused depth that an adaptive buffer gives up with each packet.
 const SHRINK: f64 = 1.0 / 512.0;
@@ -65,6 +70,7 @@ impl Playout {
         let transit = at_ms - media_ms;
         let least = self
             .least_transit
+            .filter(|least| transit - least <= RESYNCHRONIZE_MS)
             .map_or(transit, |least| least.min(transit));
         self.least_transit = Some(least);
         let needed = transit - least;
@@ -149,6 +155,13 @@ mod tests {
     fn the_first_packet_being_held_gives_no_credit() {
         let playout = play(Buffer::Fixed(60.0), [300.0, 0.0, 100.0]);
         assert_eq!(playout.late(), 1);
+    }
+
+    #[test]
+    fn what_is_late_for_good_is_a_new_beginning() {
+        let late = |by: f64| (0..100).map(move |n| if n < 50 { 0.0 } else { by });
+        assert_eq!(play(Buffer::Fixed(60.0), late(1100.0)).late(), 0);
+        assert_eq!(play(Buffer::Fixed(60.0), late(900.0)).late(), 50);
     }
 
     #[test]

@@ -207,6 +207,12 @@ impl Receiver {
         }
     }
 
+    /// Says that this much more passes from the mouth to the receiver's least transit than assumed,
+    /// in milliseconds.
+    pub fn add_delay(&mut self, delay_ms: f64) {
+        self.assumptions.delay_ms += delay_ms;
+    }
+
     /// Ends the last burst; to be called before the figures are read.
     pub fn finish(&mut self) {
         self.bursts.close();

@@ -5,13 +5,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::random::{Random, whole};
-use super::result::{CallFigures, Class, FailoverFigures, Outcome, Point};
+use super::result::{CallFigures, Class, FailoverFigures, HeldAmounts, Outcome, Point};
 use super::source::{Sent, Source, packet_bytes};
 use super::{Checkpoints, Config};
 use crate::epoch::{Arrival as Entry, Gate, OnLate, OnOverflow, Settings};
 use crate::metrics::Arrival;
 use crate::metrics::receiver::{Assumptions, Receiver};
-use crate::packet::{Packet, Tally, Verdict};
+use crate::packet::{Packet, Verdict};
 
 /// Bytes of a SIP message's frame, an INVITE with SDP.
 const SIP_BYTES: u32 = 900;
@@ -32,10 +32,10 @@ const RUNNING: u64 = 0;
 enum Event {
     /// The timer of a call's sender fires.
     Call(usize),
-    /// A SIP message is due.
-    Signalling,
-    /// A TCP segment may be sent.
-    Segment,
+    /// A SIP message that was due at this time is sent.
+    Signalling(u64),
+    /// A TCP segment that was due at this time is sent.
+    Segment(u64),
     /// The guest is suspended.
     Suspend,
     /// The checkpoint is safe.
@@ -68,10 +68,11 @@ struct Simulation {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     made: u64,
     gate: Gate,
-    held: VecDeque<Held>,
+    waiting: VecDeque<Held>,
     sources: Vec<Source>,
     receivers: Vec<Receiver>,
-    arrived: Vec<u64>,
+    /// When the last packet of each call came, and the least time that any took from its due time.
+    arrived: Vec<(u64, u64)>,
     media_bytes: u32,
     classes: [Class; 3],
     link_free: u64,
@@ -84,7 +85,7 @@ struct Simulation {
     periods: (u64, u64),
     pauses: f64,
     transfers: f64,
-    held_at_commit: Vec<u64>,
+    held: HeldAmounts,
     /// The sources as the open and as the last committed checkpoint have them, and its time.
     snapshots: Snapshots,
     heard: u64,
@@ -139,9 +140,9 @@ impl Simulation {
                 on_overflow: OnOverflow::DropNewest,
                 on_late: OnLate::Hold,
             }),
-            held: VecDeque::new(),
+            waiting: VecDeque::new(),
             receivers: vec![Receiver::new(assumptions); calls],
-            arrived: vec![0; calls],
+            arrived: vec![(0, u64::MAX); calls],
             media_bytes: packet_bytes(config.calls),
             classes: Default::default(),
             link_free: 0,
@@ -153,7 +154,7 @@ impl Simulation {
             periods: (0, 0),
             pauses: 0.0,
             transfers: 0.0,
-            held_at_commit: Vec::new(),
+            held: HeldAmounts::default(),
             snapshots: Snapshots {
                 open: (0, Vec::new()),
                 committed: (0, sources.clone()),
@@ -174,11 +175,7 @@ impl Simulation {
         if self.config.signalling_rate > 0.0 {
             self.schedule_signalling(0);
         }
-        if let Some(bulk) = self.config.bulk {
-            for segment in 0..u64::from(bulk.window / SEGMENT.0).max(1) {
-                self.at(segment * 1_000, Event::Segment);
-            }
-        }
+        self.open_bulk(0);
         if let Some(checkpoints) = self.config.checkpoints {
             self.at(checkpoints.interval, Event::Suspend);
         }
@@ -201,22 +198,38 @@ impl Simulation {
 
     fn schedule_signalling(&mut self, now: u64) {
         let wait = whole(self.random.exponential(1e9 / self.config.signalling_rate));
-        self.at(now + wait, Event::Signalling);
+        let due = now.saturating_add(wait);
+        self.at(due, Event::Signalling(due));
+    }
+
+    /// A window's worth of segments, a microsecond apart.
+    fn open_bulk(&mut self, now: u64) {
+        if let Some(bulk) = self.config.bulk {
+            for segment in 0..u64::from(bulk.window / SEGMENT.0).max(1) {
+                self.segment_at(now + segment * 1_000);
+            }
+        }
+    }
+
+    fn segment_at(&mut self, due: u64) {
+        self.at(due, Event::Segment(due));
     }
 
     fn handle(&mut self, now: u64, event: Event) {
         match event {
-            Event::Call(_) | Event::Signalling | Event::Segment if self.down => {}
-            Event::Call(_) | Event::Signalling | Event::Segment if now < self.stopped_until => {
+            Event::Call(_) | Event::Signalling(_) | Event::Segment(_) if self.down => {}
+            Event::Call(_) | Event::Signalling(_) | Event::Segment(_)
+                if now < self.stopped_until =>
+            {
                 // A stopped guest does at its going on what was due.
                 self.at(self.stopped_until, event);
             }
             Event::Call(call) => self.call(call, now),
-            Event::Signalling => {
-                self.enter(now, now, Kind::Signalling, SIP_BYTES);
+            Event::Signalling(due) => {
+                self.enter(now, due, Kind::Signalling, SIP_BYTES);
                 self.schedule_signalling(now);
             }
-            Event::Segment => self.enter(now, now, Kind::Segment, SEGMENT.1),
+            Event::Segment(due) => self.enter(now, due, Kind::Segment, SEGMENT.1),
             Event::Suspend => self.suspend(now),
             Event::Commit => self.commit(now),
             Event::Fail => self.fail(now),
@@ -267,7 +280,7 @@ impl Simulation {
         match self.gate.arrive(packet) {
             Entry::Passed => self.leave(now, held),
             Entry::Held { .. } => {
-                self.held.push_back(held);
+                self.waiting.push_back(held);
                 let (now_held, most) = (self.gate.held(), &mut self.outcome.most_held);
                 most.packets = most.packets.max(now_held.packets);
                 most.bytes = most.bytes.max(now_held.bytes);
@@ -280,7 +293,7 @@ impl Simulation {
     fn lose(&mut self, now: u64, kind: Kind) {
         self.class(kind).dropped += 1;
         if let Kind::Segment = kind {
-            self.at(now + RETRANSMIT, Event::Segment);
+            self.segment_at(now + RETRANSMIT);
         }
     }
 
@@ -291,30 +304,43 @@ impl Simulation {
             .delays
             .add(now.saturating_sub(packet.due));
         let bits = f64::from(packet.bytes + WIRE_OVERHEAD) * 8.0;
-        self.link_free = self.link_free.max(now) + whole(bits * 1e9 / network.rate);
-        let arrival = self.link_free + network.delay + self.random.delay(network.noise);
+        // A link that is too slow by far would end after the time that 64 bits can say.
+        self.link_free = (self.link_free.max(now)).saturating_add(whole(bits * 1e9 / network.rate));
+        let noise = self.random.delay(network.noise);
+        let arrival = self
+            .link_free
+            .saturating_add(network.delay)
+            .saturating_add(noise);
         let lost = network.loss > 0.0 && self.random.unit() < network.loss;
         match packet.kind {
             Kind::Call(..) | Kind::Signalling if lost => {}
-            Kind::Call(call, sent) => self.receive(call, sent, arrival),
+            Kind::Call(call, sent) => self.receive(call, sent, packet.due, arrival),
             Kind::Signalling => {}
-            Kind::Segment if lost => self.at(now + RETRANSMIT, Event::Segment),
+            Kind::Segment if lost => self.segment_at(now + RETRANSMIT),
             Kind::Segment => {
                 self.delivered += u64::from(SEGMENT.0);
-                self.at(arrival + network.delay, Event::Segment);
+                self.segment_at(arrival.saturating_add(network.delay));
             }
         }
     }
 
-    fn receive(&mut self, call: usize, sent: Sent, arrival: u64) {
+    fn receive(&mut self, call: usize, sent: Sent, due: u64, arrival: u64) {
         let codec = self.config.calls.codec;
-        let (Some(receiver), Some(last)) =
+        let (Some(receiver), Some((last, least))) =
             (self.receivers.get_mut(call), self.arrived.get_mut(call))
         else {
             return;
         };
-        *last = arrival.max(*last);
-        let at_ms = *last as f64 / 1e6;
+        let before = std::mem::replace(last, arrival.max(*last));
+        let arrival = *last;
+        *least = arrival.saturating_sub(due).min(*least);
+        if let (0, Some(failover), Some(figures)) =
+            (call, self.config.failover, &mut self.outcome.failover)
+            && arrival >= failover.at
+        {
+            figures.gap_ms = figures.gap_ms.max((arrival - before) as f64 / 1e6);
+        }
+        let at_ms = arrival as f64 / 1e6;
         receiver.arrive(Arrival {
             at_ms,
             sequence: sent.sequence,
@@ -348,12 +374,15 @@ impl Simulation {
         self.pauses += pause as f64;
         self.transfers += transfer as f64;
         self.suspended_at = now;
-        self.stopped_until = now + pause;
-        self.went_on_at = now + pause;
+        self.stopped_until = now.saturating_add(pause);
+        self.went_on_at = self.stopped_until;
         if self.config.failover.is_some() {
             self.snapshots.open = (now, self.sources.clone());
         }
-        self.at(now + pause + transfer, Event::Commit);
+        self.at(
+            now.saturating_add(pause).saturating_add(transfer),
+            Event::Commit,
+        );
     }
 
     fn commit(&mut self, now: u64) {
@@ -364,14 +393,14 @@ impl Simulation {
         else {
             return;
         };
+        // The gate is fullest right before a commit.
+        self.held.add(self.gate.held());
         let epoch = self.gate.in_flight().front().copied();
-        let released = epoch.map(|epoch| self.gate.commit(epoch));
-        match released {
-            Some(Ok(Tally { bytes, .. })) => self.held_at_commit.push(bytes),
-            Some(Err(_)) | None => self.outcome.refused += 1,
+        if epoch.is_none_or(|epoch| self.gate.commit(epoch).is_err()) {
+            self.outcome.refused += 1;
         }
         while self.gate.leave().is_some() {
-            if let Some(packet) = self.held.pop_front() {
+            if let Some(packet) = self.waiting.pop_front() {
                 self.leave(now, packet);
             }
         }
@@ -399,7 +428,7 @@ impl Simulation {
             rolled_back_ms: now.saturating_sub(self.snapshots.committed.0) as f64 / 1e6,
             ..FailoverFigures::default()
         };
-        for packet in std::mem::take(&mut self.held) {
+        for packet in std::mem::take(&mut self.waiting) {
             self.class(packet.kind).dropped += 1;
             figures.held_lost += 1;
         }
@@ -428,15 +457,16 @@ impl Simulation {
         if self.config.signalling_rate > 0.0 {
             self.schedule_signalling(now);
         }
-        if let Some(bulk) = self.config.bulk {
-            for segment in 0..u64::from(bulk.window / SEGMENT.0).max(1) {
-                self.at(now + segment * 1_000, Event::Segment);
-            }
-        }
+        self.open_bulk(now);
     }
 
     fn finish(mut self) -> Outcome {
-        self.receivers.iter_mut().for_each(Receiver::finish);
+        for (receiver, (_, least)) in self.receivers.iter_mut().zip(&self.arrived) {
+            if *least < u64::MAX {
+                receiver.add_delay(*least as f64 / 1e6);
+            }
+            receiver.finish();
+        }
         let mut outcome = self.outcome;
         outcome.calls = CallFigures::of(&self.receivers);
         let [media, signalling, bulk] = &self.classes;
@@ -449,22 +479,7 @@ impl Simulation {
         let suspends = self.periods.1 + u64::from(self.suspended_at > 0);
         outcome.pause_ms = mean_ms(self.pauses, suspends);
         outcome.transfer_ms = mean_ms(self.transfers, suspends);
-        self.held_at_commit.sort_unstable();
-        let quantile = |hundredths: usize| {
-            let last = self.held_at_commit.len().saturating_sub(1);
-            self.held_at_commit
-                .get(last * hundredths / 100)
-                .copied()
-                .unwrap_or_default()
-        };
-        (outcome.median_held_bytes, outcome.p99_held_bytes) = (quantile(50), quantile(99));
-        if let Some(figures) = &mut outcome.failover {
-            let at = self
-                .config
-                .failover
-                .map_or(0.0, |failover| failover.at as f64 / 1e6);
-            figures.gap_ms = gap(&outcome.points, at);
-        }
+        outcome.held = self.held.figures();
         outcome
     }
 }
@@ -474,13 +489,8 @@ fn cost(checkpoints: Checkpoints, ran: u64) -> (u64, u64) {
     let dirty = (checkpoints.dirty_rate * ran as f64 / 1e9).min(checkpoints.working_set);
     let copy = whole(dirty * 1e9 / checkpoints.copy_rate);
     let wire = whole(dirty * 8e9 / checkpoints.link_rate);
-    (checkpoints.pause + copy, wire + checkpoints.acknowledgement)
-}
-
-/// The time without packets that begins last before `at_ms`, or ends after it.
-fn gap(points: &[Point], at_ms: f64) -> f64 {
-    let gaps = points.iter().zip(points.iter().skip(1));
-    gaps.filter(|(_, after)| after.at_ms >= at_ms)
-        .map(|(before, after)| after.at_ms - before.at_ms)
-        .fold(0.0, f64::max)
+    (
+        checkpoints.pause.saturating_add(copy),
+        wire.saturating_add(checkpoints.acknowledgement),
+    )
 }

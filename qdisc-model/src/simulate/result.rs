@@ -89,6 +89,90 @@ impl Class {
     }
 }
 
+/// What a gate held at its fullest moments, those right before a commit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeldAmounts {
+    amounts: Vec<Tally>,
+    seen: u64,
+    /// Every how many moments one is kept, as a power of two.
+    thinning: u32,
+}
+
+/// No more moments than this are kept: of a long run every second, every fourth and so on.
+const MOST_MOMENTS: usize = 1 << 18;
+
+impl HeldAmounts {
+    pub(super) fn add(&mut self, held: Tally) {
+        let kept = self.seen.is_multiple_of(1 << self.thinning);
+        self.seen += 1;
+        if !kept {
+            return;
+        }
+        self.amounts.push(held);
+        if self.amounts.len() >= MOST_MOMENTS {
+            let mut index = 0_usize;
+            self.amounts.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.thinning += 1;
+        }
+    }
+
+    pub(super) fn figures(&self) -> HeldFigures {
+        let (mut packets, mut bytes): (Vec<u64>, Vec<u64>) = self
+            .amounts
+            .iter()
+            .map(|tally| (tally.packets, tally.bytes))
+            .unzip();
+        packets.sort_unstable();
+        bytes.sort_unstable();
+        HeldFigures {
+            packets: Quantiles::of(&packets),
+            bytes: Quantiles::of(&bytes),
+        }
+    }
+}
+
+/// How much was held right before commits, when a gate is fullest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldFigures {
+    /// Packets.
+    pub packets: Quantiles,
+    /// Bytes.
+    pub bytes: Quantiles,
+}
+
+/// A distribution: what this share of the moments does not exceed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    /// One of ten.
+    pub p10: u64,
+    /// One of two.
+    pub p50: u64,
+    /// Nine of ten.
+    pub p90: u64,
+    /// 99 of 100.
+    pub p99: u64,
+    /// All of them.
+    pub most: u64,
+}
+
+impl Quantiles {
+    fn of(sorted: &[u64]) -> Self {
+        let last = sorted.len().saturating_sub(1);
+        let at = |hundredths: usize| sorted.get(last * hundredths / 100).copied();
+        let or_none = |hundredths| at(hundredths).unwrap_or_default();
+        Self {
+            p10: or_none(10),
+            p50: or_none(50),
+            p90: or_none(90),
+            p99: or_none(99),
+            most: or_none(100),
+        }
+    }
+}
+
 /// All calls together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CallFigures {
@@ -98,10 +182,14 @@ pub struct CallFigures {
     pub max_jitter_ms: f64,
     /// The largest gap of any call.
     pub max_delta_ms: f64,
+    /// Packets that arrived.
+    pub packets: u64,
     /// Packets lost on the way, by their numbers.
     pub lost: i64,
     /// The longest burst of any call, in packets.
     pub longest_burst: u64,
+    /// Packets that came at once, mean over all bursts of all calls; 1 if each came on its own.
+    pub mean_burst: f64,
     /// Packets too late for the fixed jitter buffer, in percent of all.
     pub late_percent: f64,
     /// Mean opinion score behind the fixed jitter buffer: the mean of the calls.
@@ -110,6 +198,12 @@ pub struct CallFigures {
     pub worst_mos: f64,
     /// Mean rating factor behind the fixed buffer.
     pub r: f64,
+    /// Packets too late for the adaptive jitter buffer, in percent of all.
+    pub adaptive_late_percent: f64,
+    /// Mean depth of the adaptive jitter buffer, in milliseconds.
+    pub adaptive_depth_ms: f64,
+    /// Mean rating factor behind the adaptive jitter buffer.
+    pub adaptive_r: f64,
     /// Mean opinion score behind the adaptive jitter buffer.
     pub adaptive_mos: f64,
 }
@@ -120,21 +214,25 @@ impl CallFigures {
             worst_mos: f64::INFINITY,
             ..Self::default()
         };
-        let (mut late, mut packets) = (0, 0);
+        let (mut late, mut adaptive_late, mut bursts) = (0, 0, 0);
         for receiver in receivers {
             let stream = receiver.stream();
+            all.packets += stream.packets;
             all.mean_jitter_ms += stream.jitter.mean;
             all.max_jitter_ms = all.max_jitter_ms.max(stream.jitter.largest);
             all.max_delta_ms = all.max_delta_ms.max(stream.delta.largest);
             all.lost += stream.lost();
             all.longest_burst = all.longest_burst.max(receiver.bursts().longest());
-            packets += stream.packets;
+            bursts += receiver.bursts().lengths.values().sum::<u64>();
             if let (Some(fixed), Some(adaptive)) = (receiver.fixed(), receiver.adaptive()) {
                 late += fixed.late;
+                adaptive_late += adaptive.late;
                 all.mos += fixed.mos;
                 all.r += fixed.r;
                 all.worst_mos = all.worst_mos.min(fixed.mos);
+                all.adaptive_depth_ms += adaptive.depth_ms;
                 all.adaptive_mos += adaptive.mos;
+                all.adaptive_r += adaptive.r;
             }
         }
         let calls = receivers.len().max(1) as f64;
@@ -142,18 +240,19 @@ impl CallFigures {
             &mut all.mean_jitter_ms,
             &mut all.mos,
             &mut all.r,
+            &mut all.adaptive_depth_ms,
             &mut all.adaptive_mos,
+            &mut all.adaptive_r,
         ] {
             *sum /= calls;
         }
         if !all.worst_mos.is_finite() {
             all.worst_mos = 0.0;
         }
-        all.late_percent = if packets == 0 {
-            0.0
-        } else {
-            100.0 * late as f64 / packets as f64
-        };
+        let packets = all.packets.max(1) as f64;
+        all.late_percent = 100.0 * late as f64 / packets;
+        all.adaptive_late_percent = 100.0 * adaptive_late as f64 / packets;
+        all.mean_burst = all.packets as f64 / bursts.max(1) as f64;
         all
     }
 }
@@ -203,10 +302,8 @@ pub struct Outcome {
     pub transfer_ms: f64,
     /// The most held at a time.
     pub most_held: Tally,
-    /// Held bytes at each commit: median.
-    pub median_held_bytes: u64,
-    /// The same, 99 of 100.
-    pub p99_held_bytes: u64,
+    /// How much was held right before commits.
+    pub held: HeldFigures,
     /// Commits that the gate refused; none, or the simulation is wrong.
     pub refused: u64,
     /// The failover, if there was one.

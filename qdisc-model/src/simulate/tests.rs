@@ -165,6 +165,108 @@ fn a_failover_is_a_gap_and_a_rewind() {
 }
 
 #[test]
+fn a_call_that_survives_a_failover_is_good_again() {
+    let failover = Failover {
+        at: 2_000 * MS,
+        detection: 1000 * MS,
+        announcement: 50 * MS,
+    };
+    let run = go(&Config {
+        failover: Some(failover),
+        ..config(Verdict::Bypass)
+    });
+    assert!(run.calls.max_delta_ms > 800.0, "{:?}", run.calls);
+    assert!(run.calls.late_percent < 5.0, "{:?}", run.calls);
+}
+
+#[test]
+fn a_failover_after_the_end_of_the_run_is_none() {
+    let failover = Failover {
+        at: 59_990 * MS,
+        detection: 1000 * MS,
+        announcement: 0,
+    };
+    let run = go(&Config {
+        failover: Some(failover),
+        ..config(Verdict::Buffer)
+    });
+    let figures = run.failover.unwrap();
+    assert_eq!((figures.recovered_ms, figures.gap_ms), (0.0, 0.0));
+}
+
+#[test]
+fn what_is_held_at_each_commit_is_a_distribution() {
+    let run = go(&config(Verdict::Buffer));
+    // Three calls, fifteen packets each, in every epoch.
+    let (packets, bytes) = (run.held.packets, run.held.bytes);
+    assert_eq!(
+        (packets.p10, packets.p50, packets.p99, packets.most),
+        (45, 45, 45, 45)
+    );
+    assert_eq!(bytes.p50, 45 * 214);
+    let poor = go(&with(
+        Config {
+            signalling_rate: 20.0,
+            ..config(Verdict::Bypass)
+        },
+        |_| {},
+    ));
+    let sip = poor.held.packets;
+    assert!(sip.p10 < sip.p90 && sip.p90 <= sip.most, "{sip:?}");
+    assert_eq!(sip.most, poor.most_held.packets);
+}
+
+#[test]
+fn quality_knows_how_long_the_shortest_way_takes() {
+    let far = |delay| Config {
+        network: Network {
+            delay: delay * MS,
+            ..config(Verdict::Bypass).network
+        },
+        ..config(Verdict::Bypass)
+    };
+    let (near, far) = (go(&far(10)).calls, go(&far(200)).calls);
+    assert!(near.r - far.r > 10.0, "{near:?} {far:?}");
+    assert!((near.late_percent, far.late_percent) == (0.0, 0.0));
+}
+
+#[test]
+fn a_pause_delays_signalling_and_bulk_too() {
+    let run = go(&with(
+        Config {
+            signalling_rate: 50.0,
+            bulk: Some(Bulk { window: 30_000 }),
+            verdicts: Verdicts {
+                media: Verdict::Bypass,
+                signalling: Verdict::Bypass,
+                bulk: Verdict::Bypass,
+            },
+            ..config(Verdict::Bypass)
+        },
+        |c| c.pause = 50 * MS,
+    ));
+    for class in [run.media, run.signalling, run.bulk] {
+        assert!((40.0..51.0).contains(&class.max_delay_ms), "{class:?}");
+    }
+}
+
+#[test]
+fn a_link_that_is_too_slow_by_far_is_no_panic() {
+    let run = go(&Config {
+        network: Network {
+            rate: 1e-3,
+            ..config(Verdict::Bypass).network
+        },
+        ..with(config(Verdict::Bypass), |c| {
+            c.dirty_rate = 1e12;
+            c.working_set = 1e15;
+            c.link_rate = 1e-3;
+        })
+    });
+    assert_eq!(run.calls.longest_burst, 1);
+}
+
+#[test]
 fn speakers_fall_silent_without_a_loss() {
     let config = Config {
         calls: Calls {
