@@ -14,9 +14,13 @@ pub(crate) use console::Console;
 pub(crate) use input::{Source, bytes, is_standard, name, read};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
-pub(crate) use quantity::{duration, positive_duration};
+pub(crate) use quantity::{
+    bit_rate, byte_rate, duration, frequency, positive_byte_rate, positive_duration, share, size,
+};
 
-use crate::command::{audit, check, compile, explain, fmt, gate, probe, replay, test, trace};
+use crate::command::{
+    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace,
+};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
 
@@ -73,6 +77,7 @@ enum Verb {
     Explain(explain::Args),
     Trace(trace::Args),
     Replay(replay::Args),
+    Simulate(Box<simulate::Args>),
     Test(test::Args),
     Audit(audit::Args),
     Gate(gate::Args),
@@ -88,6 +93,7 @@ impl Verb {
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
             Self::Replay(args) => replay::run(args, console),
+            Self::Simulate(args) => simulate::run(args, console),
             Self::Test(args) => test::run(args, console),
             Self::Audit(args) => audit::run(args, console),
             Self::Gate(args) => gate::run(args, console),

@@ -9,6 +9,7 @@ pub(crate) mod fmt;
 pub(crate) mod gate;
 pub(crate) mod probe;
 pub(crate) mod replay;
+pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod trace;
 

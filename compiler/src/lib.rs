@@ -23,5 +23,6 @@ pub mod replay;
 pub mod report;
 pub mod rtp;
 pub mod script;
+pub mod simulate;
 pub mod trial;
 pub mod verify;

@@ -22,7 +22,7 @@ use crate::replay::{Compared, Figures, Options, Replay, Replayed};
 use crate::script;
 
 /// The interval of `xl remus` unless it is told another.
-const REMUS_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const REMUS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Send a capture through the gate and compare its RTP streams before and after.
 ///
@@ -177,7 +177,7 @@ fn options(args: &Args, policy: &Policy) -> Options {
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

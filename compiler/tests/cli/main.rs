@@ -12,4 +12,5 @@ mod hostile;
 mod program;
 mod readme;
 mod replay;
+mod simulate;
 mod verbs;
