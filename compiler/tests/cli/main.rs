@@ -12,5 +12,6 @@ mod hostile;
 mod program;
 mod readme;
 mod replay;
+mod schema;
 mod simulate;
 mod verbs;

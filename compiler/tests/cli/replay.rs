@@ -8,7 +8,7 @@ const PAPER: &str = "examples/paper.gate";
 const ALL_HELD: &str = "examples/remus.gate";
 
 /// A pcap file of a G.711 call of `packets` packets, 20 ms apart.
-fn call(packets: u16) -> Vec<u8> {
+pub(crate) fn call(packets: u16) -> Vec<u8> {
     let head = compiler::frame_text::parse("udp 10.0.0.2:17000 > 192.0.2.9:40000 len 172").unwrap();
     let records: Vec<compiler::capture::Record> = (0..packets)
         .map(|n| {
