@@ -7,11 +7,13 @@ pub(crate) mod explain;
 mod finding;
 pub(crate) mod fmt;
 pub(crate) mod gate;
+mod outputs;
 pub(crate) mod probe;
 pub(crate) mod replay;
 pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod trace;
+mod workload;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 

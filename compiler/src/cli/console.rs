@@ -13,6 +13,7 @@ use crate::render::{self, Report};
 #[derive(Debug)]
 pub(crate) struct Console {
     out: io::BufWriter<StdoutLock<'static>>,
+    width: usize,
     err: StderrLock<'static>,
     format: ErrorFormat,
     colour: bool,
@@ -32,6 +33,7 @@ impl Console {
                 ColourChoice::Auto => err.is_terminal() && !no_colour,
             },
             progress: err.is_terminal() && global.error_format == ErrorFormat::Human,
+            width: width(&out),
             out: io::BufWriter::new(out),
             err,
         }
@@ -68,6 +70,11 @@ impl Console {
         Ok(self.err.flush()?)
     }
 
+    /// How many characters a line of results has room for.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// A line that shows how far long work has come.
     pub(crate) fn progress(&mut self, what: &'static str) -> Progress<'_> {
         Progress {
@@ -78,6 +85,20 @@ impl Console {
         }
     }
 }
+
+/// The width of a terminal; a file or a pipe always gets the same.
+fn width(out: &StdoutLock<'_>) -> usize {
+    let terminal = out
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(out));
+    match terminal {
+        Some(Ok(size)) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => WIDTH,
+    }
+}
+
+/// Characters in a line that no terminal limits.
+const WIDTH: usize = 100;
 
 /// How long work may take before it is worth a line, and the time between two lines.
 const PATIENCE: Duration = Duration::from_secs(1);

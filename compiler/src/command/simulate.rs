@@ -1,12 +1,12 @@
 //! `epochgate simulate`: calls, signalling and bulk TCP through the gate, and the paper's experiment.
 
 mod settings;
-mod write;
 
 use std::path::PathBuf;
 
 use policy_lang::policy::Overflow;
 
+use super::outputs::Outputs;
 use crate::cli::{Console, PolicyFile};
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
@@ -15,7 +15,6 @@ use crate::simulate::traffic::{Told, told};
 use crate::simulate::{compare, json, page};
 
 use settings::Settings;
-use write::Outputs;
 
 /// Simulate calls, signalling and bulk TCP from a replicated guest, or the paper's experiment.
 ///
@@ -24,7 +23,10 @@ use write::Outputs;
 /// judged and shown. Jitter, gaps and loss are those that `tshark -q -z rtp,streams` prints; MOS is
 /// that of the E-model (ITU-T G.107) behind a jitter buffer. The same arguments give the same bytes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = exit::HELP)]
+#[command(
+    after_help = exit::HELP,
+    mut_group("workload", |group| group.conflicts_with("paper"))
+)]
 pub(crate) struct Args {
     /// The policy; `-` is standard input.
     #[arg(conflicts_with = "paper")]

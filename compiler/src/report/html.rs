@@ -162,11 +162,10 @@ fn class(column: &Column) -> &'static str {
 
 /// A cell as it is shown: what is not known is a dash.
 fn shown(cell: &Cell) -> String {
-    let written = cell.written();
-    if written.is_empty() {
-        String::from("–")
-    } else {
-        escape(&written)
+    match (cell, cell.written()) {
+        (Cell::Text(_), text) => escape(&text),
+        (_, written) if written.is_empty() => String::from("–"),
+        (_, written) => written,
     }
 }
 

@@ -159,11 +159,10 @@ fn draw(table: &Table, widths: &[usize], panel: &[usize]) -> String {
 
 /// A cell as it is shown: what is not known is a dash.
 fn shown(cell: &Cell) -> String {
-    let written = cell.written();
-    if written.is_empty() {
-        String::from("-")
-    } else {
-        written
+    match (cell, cell.written()) {
+        (Cell::Text(_), text) => text,
+        (_, written) if written.is_empty() => String::from("-"),
+        (_, written) => written,
     }
 }
 
@@ -213,7 +212,10 @@ fn series(line: &Line, width: usize, indent: usize) -> String {
     if values.is_empty() {
         return String::from("no points");
     }
-    let range = format!("  {} to {}", significant(least), significant(most));
+    let (from, to) = (significant(least), significant(most));
+    // What is the same in the digits that are shown is drawn as the same.
+    let most = if from == to { least } else { most };
+    let range = format!("  {from} to {to}");
     let room = width.saturating_sub(indent + 4 + range.len());
     let columns = room.clamp(DRAWN.0, DRAWN.1).min(values.len());
     let drawn: String = values

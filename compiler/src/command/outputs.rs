@@ -7,9 +7,6 @@ use crate::exit::Failure;
 use crate::render::visible;
 use crate::report::{Block, Page, csv, html, svg, text};
 
-/// How wide a report on the terminal is: the same everywhere, so that it can be compared.
-const WIDTH: usize = 100;
-
 /// What to write, and where.
 #[derive(Debug, clap::Args)]
 pub(super) struct Outputs {
@@ -81,7 +78,7 @@ impl Outputs {
         if self.json {
             return console.raw(&json());
         }
-        let report = text::page(&page, WIDTH);
+        let report = text::page(&page, console.width());
         report
             .lines()
             .try_for_each(|line| console.raw(&(visible(line) + "\n")))
