@@ -4,10 +4,9 @@
 //! A packet's transit is its arrival less its media time. Playout stands at the least transit seen
 //! so far plus the buffer's depth; a packet with more transit is late, which to the ear is a loss.
 //! Anchoring at the least transit makes the result independent of the phase in which a call began.
-//! Once nothing has come less than a second late for a second, playout begins anew: after a failover
-//! the whole call is late for good, and receivers follow (Asterisk's `jbresyncthreshold` is a
-//! second). A gate that holds for more than a second is no such begin: its bursts end in packets that
-//! are hardly late.
+//! When all that came for a second was late, playout begins anew at the least transit of that time:
+//! after a failover a call is late for good, and receivers follow. Packets that were held do not
+//! make it begin anew, since the last one of each burst is in time.
 
 /// How deep the buffer is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +27,8 @@ pub enum Buffer {
 /// What an adaptive buffer adds to the depth that a late packet would have needed, in ms.
 const HEADROOM_MS: f64 = 20.0;
 
-/// Nothing but packets later than this, in ms, for as long is a new beginning.
-const RESYNCHRONIZE_MS: f64 = 1000.0;
+/// Nothing but late packets for this long, in ms, is a new beginning.
+const PATIENCE_MS: f64 = 1000.0;
 
 /// Share of the unused depth that an adaptive buffer gives up with each packet.
 const SHRINK: f64 = 1.0 / 512.0;
@@ -40,8 +39,8 @@ pub struct Playout {
     buffer: Buffer,
     depth_ms: f64,
     least_transit: Option<f64>,
-    /// Since when all packets have been far too late.
-    far_behind_since: Option<f64>,
+    /// When the first packet came of those that have all been late, and their least transit.
+    late_since: Option<(f64, f64)>,
     played: u64,
     late: u64,
     depths: f64,
@@ -60,7 +59,7 @@ impl Playout {
                 Buffer::Adaptive { least, .. } => least,
             },
             least_transit: None,
-            far_behind_since: None,
+            late_since: None,
             played: 0,
             late: 0,
             depths: 0.0,
@@ -73,11 +72,17 @@ impl Playout {
     /// time. Repeated packets should be left out by the caller.
     pub fn arrive(&mut self, at_ms: f64, media_ms: f64) -> bool {
         let transit = at_ms - media_ms;
-        let anew = self.is_late_for_good(at_ms, transit);
-        let least = self
+        let mut least = self
             .least_transit
-            .filter(|_| !anew)
             .map_or(transit, |least| least.min(transit));
+        if transit - least > self.depth_ms {
+            let (since, least_late) = self.late_since.unwrap_or((at_ms, transit));
+            let least_late = least_late.min(transit);
+            self.late_since = Some((since, least_late));
+            if at_ms - since >= PATIENCE_MS {
+                least = least_late;
+            }
+        }
         self.least_transit = Some(least);
         let needed = transit - least;
         let in_time = needed <= self.depth_ms;
@@ -85,6 +90,7 @@ impl Playout {
             self.played += 1;
             self.depths += self.depth_ms;
             self.run = 0;
+            self.late_since = None;
         } else {
             self.missed();
             self.late += 1;
@@ -97,23 +103,6 @@ impl Playout {
             };
         }
         in_time
-    }
-
-    /// Whether this packet and all before it, for some time, have been far too late.
-    fn is_late_for_good(&mut self, at_ms: f64, transit: f64) -> bool {
-        let far_behind = self
-            .least_transit
-            .is_some_and(|least| transit - least > RESYNCHRONIZE_MS);
-        if !far_behind {
-            self.far_behind_since = None;
-            return false;
-        }
-        let since = *self.far_behind_since.get_or_insert(at_ms);
-        let for_good = at_ms - since >= RESYNCHRONIZE_MS;
-        if for_good {
-            self.far_behind_since = None;
-        }
-        for_good
     }
 
     /// A packet that never came: counts for the length of runs of missing packets only.
@@ -182,20 +171,26 @@ mod tests {
 
     #[test]
     fn what_is_late_for_good_is_a_new_beginning() {
-        let late = |by: f64| (0..200).map(move |n| if n < 50 { 0.0 } else { by });
-        // Those of the first second, which might yet have been an exception.
-        assert_eq!(play(Buffer::Fixed(60.0), late(1100.0)).late(), 50);
-        assert_eq!(play(Buffer::Fixed(60.0), late(900.0)).late(), 150);
+        let late = |by: f64| (0..500).map(move |n| if n < 50 { 0.0 } else { by });
+        for by in [100.0, 1000.0, 9000.0] {
+            assert_eq!(play(Buffer::Fixed(60.0), late(by)).late(), 50, "{by}");
+        }
+        assert_eq!(play(Buffer::Fixed(60.0), late(50.0)).late(), 0);
     }
 
     #[test]
-    fn a_gate_that_holds_for_longer_is_no_new_beginning() {
-        for epoch in [50, 75, 100] {
-            let late = (0..500).map(|n| f64::from(epoch - n % epoch) * 20.0);
-            let playout = play(Buffer::Fixed(60.0), late);
-            // In time are the first burst, which shows the least transit, and the end of each.
-            let late = playout.late() as f64 / f64::from(500 - epoch);
-            assert!(late > 0.9, "{epoch}: {late}");
+    fn what_is_held_stays_late_however_long() {
+        for epoch_ms in [300.0, 3000.0] {
+            let mut playout = Playout::new(Buffer::Fixed(60.0));
+            for n in 0..1500 {
+                let media = f64::from(n) * 20.0;
+                playout.arrive((media / epoch_ms).floor() * epoch_ms + epoch_ms, media);
+            }
+            // All but the last four of each epoch; in the first one each is the earliest so far.
+            let epoch = epoch_ms / 20.0;
+            let expected = (1500.0 / epoch - 1.0) * (epoch - 4.0);
+            let late = playout.late() as f64;
+            assert!((late - expected).abs() < 0.5, "{late} of {expected}");
         }
     }
 
