@@ -1,8 +1,8 @@
-//! The transcripts in the README are what the program prints.
+//! The transcripts in the README and in docs/paper.md are what the program prints.
 //!
 //! Each line of a `console` block that starts with `$ ` is given to a shell, in a directory where
 //! the examples are; what follows it must be the output. Blocks of other kinds are not run.
-//! `UPDATE_README=1 cargo test -p compiler --test cli readme` writes the output anew.
+//! `UPDATE_README=1 cargo test -p compiler --test cli readme` writes the output anew, in both.
 
 use std::ffi::OsString;
 use std::fs;
@@ -49,14 +49,14 @@ fn with_output(text: &str, mut output: impl FnMut(&str) -> String) -> (String, u
     (fresh, commands)
 }
 
-#[test]
-fn transcripts_are_what_the_program_prints() {
-    let path = root().join("README.md");
+/// Runs the transcripts of a document, of which there are at least so many.
+fn transcripts(document: &str, fewest: usize) {
+    let path = root().join(document);
     let text = fs::read_to_string(&path).unwrap();
     let place = tempfile::tempdir().unwrap();
     symlink(root().join("examples"), place.path().join("examples")).unwrap();
     let (fresh, commands) = with_output(&text, |command| output(command, place.path()));
-    assert!(commands > 4, "only {commands} commands found");
+    assert!(commands >= fewest, "only {commands} commands found");
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(&path, &fresh).unwrap();
     }
@@ -66,8 +66,18 @@ fn transcripts_are_what_the_program_prints() {
         .find(|(old, new)| old != new);
     assert!(
         text == fresh,
-        "UPDATE_README=1 writes the output anew; the first difference is {differs:?}"
+        "UPDATE_README=1 writes the output of {document} anew; the first difference is {differs:?}"
     );
+}
+
+#[test]
+fn transcripts_are_what_the_program_prints() {
+    transcripts("README.md", 5);
+}
+
+#[test]
+fn the_papers_figures_are_what_the_program_prints() {
+    transcripts("docs/paper.md", 5);
 }
 
 #[test]
