@@ -8,6 +8,7 @@ mod capture;
 mod classify;
 mod packet;
 mod process;
+mod simulate;
 
 use std::fs;
 use std::path::Path;
@@ -22,10 +23,11 @@ type Part = (
     fn(&Path) -> anyhow::Result<String>,
 );
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("compile", "Compiling", process::table),
     ("classify", "Deciding about frames", |_| classify::table()),
     ("capture", "Large captures", capture::table),
+    ("simulate", "Simulating", |_| Ok(simulate::table())),
     ("packet", "Cost per packet in the kernel", |_| {
         packet::table()
     }),
