@@ -313,3 +313,41 @@ pub struct Outcome {
     /// Packets of all kinds that were sent.
     pub packets: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HeldAmounts, MOST_MOMENTS, Quantiles};
+    use crate::packet::Tally;
+
+    #[test]
+    fn quantiles_are_of_what_was_seen() {
+        let hundred: Vec<u64> = (0..=100).collect();
+        let expected = Quantiles {
+            p10: 10,
+            p50: 50,
+            p90: 90,
+            p99: 99,
+            most: 100,
+        };
+        assert_eq!(Quantiles::of(&hundred), expected);
+        assert_eq!(Quantiles::of(&[]), Quantiles::default());
+        assert_eq!(Quantiles::of(&[7]).p10, 7);
+    }
+
+    #[test]
+    fn a_long_run_keeps_its_distribution_and_not_every_moment() {
+        let mut held = HeldAmounts::default();
+        let moments = 5 * MOST_MOMENTS as u64;
+        for bytes in 0..moments {
+            held.add(Tally { packets: 1, bytes });
+        }
+        assert!(held.amounts.len() < MOST_MOMENTS);
+        let figures = held.figures();
+        let near = |is: u64, tenths: u64| is.abs_diff(moments * tenths / 10) < moments / 100;
+        assert!(
+            near(figures.bytes.p10, 1) && near(figures.bytes.p90, 9),
+            "{figures:?}"
+        );
+        assert_eq!(figures.packets.most, 1);
+    }
+}

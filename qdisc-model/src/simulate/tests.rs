@@ -313,6 +313,9 @@ proptest! {
         prop_assert_eq!(run.refused, 0);
         prop_assert_eq!(format!("{run:?}"), format!("{:?}", go(&config)));
         prop_assert!(run.most_held.bytes <= limit);
+        // Of what the guest sent, all arrived but what was dropped and what is held at the end.
+        let missing = run.media.sent.packets - run.media.dropped - run.calls.packets;
+        prop_assert!(missing <= if hold { run.most_held.packets } else { 0 }, "{missing}");
         if !hold {
             prop_assert_eq!(run.media.dropped, 0);
             prop_assert!(run.media.max_delay_ms <= pause as f64 + 3.0);
