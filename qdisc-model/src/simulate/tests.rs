@@ -254,16 +254,16 @@ fn a_pause_delays_signalling_and_bulk_too() {
 fn a_link_that_is_too_slow_by_far_is_no_panic() {
     let run = go(&Config {
         network: Network {
-            rate: 1e-3,
+            rate: 1e-6,
             ..config(Verdict::Bypass).network
         },
         ..with(config(Verdict::Bypass), |c| {
             c.dirty_rate = 1e12;
             c.working_set = 1e15;
-            c.link_rate = 1e-3;
+            c.link_rate = 1e-6;
         })
     });
-    assert_eq!(run.calls.longest_burst, 1);
+    assert!(run.packets > 0 && run.commits == 0, "{run:?}");
 }
 
 #[test]
