@@ -19,7 +19,7 @@ pub(crate) use quantity::{
 };
 
 use crate::command::{
-    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace,
+    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace, tune,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
@@ -78,6 +78,7 @@ enum Verb {
     Trace(trace::Args),
     Replay(replay::Args),
     Simulate(Box<simulate::Args>),
+    Tune(Box<tune::Args>),
     Test(test::Args),
     Audit(audit::Args),
     Gate(gate::Args),
@@ -94,6 +95,7 @@ impl Verb {
             Self::Trace(args) => trace::run(args, console),
             Self::Replay(args) => replay::run(args, console),
             Self::Simulate(args) => simulate::run(args, console),
+            Self::Tune(args) => tune::run(args, console),
             Self::Test(args) => test::run(args, console),
             Self::Audit(args) => audit::run(args, console),
             Self::Gate(args) => gate::run(args, console),

@@ -13,6 +13,7 @@ pub(crate) mod replay;
 pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod trace;
+pub(crate) mod tune;
 mod workload;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};

@@ -25,4 +25,5 @@ pub mod rtp;
 pub mod script;
 pub mod simulate;
 pub mod trial;
+pub mod tune;
 pub mod verify;

@@ -62,7 +62,18 @@ impl Outputs {
         console: &mut Console,
     ) -> Result<(), Failure> {
         let page = page();
-        let files = self.files(&page);
+        self.write_pages(json, &page, &page, console)
+    }
+
+    /// Writes the files, then prints, on a terminal another page than into files.
+    pub(super) fn write_pages(
+        &self,
+        json: impl FnOnce() -> String,
+        page: &Page,
+        for_terminal: &Page,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        let files = self.files(page);
         for directory in self.directories() {
             make_directory(directory)?;
         }
@@ -78,7 +89,7 @@ impl Outputs {
         if self.json {
             return console.raw(&json());
         }
-        let report = text::page(&page, console.width());
+        let report = text::page(for_terminal, console.width());
         report
             .lines()
             .try_for_each(|line| console.raw(&(visible(line) + "\n")))
@@ -136,7 +147,7 @@ impl Outputs {
 }
 
 /// The tables that stand for a whole report.
-const MAIN: [&str; 2] = ["comparison", "paper"];
+const MAIN: [&str; 3] = ["comparison", "paper", "curve"];
 
 fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "csv")

@@ -122,8 +122,9 @@ fn table(html: &mut String, table: &Table) {
     let id = escape(&table.id);
     let _ = writeln!(
         html,
-        "<div class=\"scroll\" role=\"region\" aria-labelledby=\"{id}-caption\" tabindex=\"0\">\n\
-<table id=\"{id}\">\n<caption id=\"{id}-caption\">{}</caption>\n<thead><tr>",
+        "<figure class=\"table\">\n<figcaption id=\"{id}-caption\">{}</figcaption>\n\
+<div class=\"scroll\" role=\"region\" aria-labelledby=\"{id}-caption\" tabindex=\"0\">\n\
+<table id=\"{id}\" aria-labelledby=\"{id}-caption\">\n<thead><tr>",
         escape(&table.caption)
     );
     for column in &table.columns {
@@ -150,7 +151,7 @@ fn table(html: &mut String, table: &Table) {
         }
         html.push_str("</tr>\n");
     }
-    html.push_str("</tbody>\n</table>\n</div>\n");
+    html.push_str("</tbody>\n</table>\n</div>\n</figure>\n");
 }
 
 fn class(column: &Column) -> &'static str {

@@ -9,7 +9,7 @@ mod draw;
 mod scale;
 mod thin;
 
-use super::{Axis, Chart, Line, Style};
+use super::{Axis, Chart, Line, Place, Style};
 use scale::Ruler;
 
 /// Rules for the elements of a chart, to be put into a page that holds charts.
@@ -82,6 +82,19 @@ struct Plot {
     title: Option<f64>,
     /// Where the text about the vertical axis is.
     y_label: f64,
+    /// The vertical lines of marks, from left to right.
+    upright: Vec<Upright>,
+}
+
+/// A vertical line with its label above the plot.
+struct Upright {
+    x: f64,
+    label: String,
+    /// Where the label's text begins or ends.
+    text: f64,
+    anchor: &'static str,
+    /// In which row it is, the lowest first.
+    row: usize,
 }
 
 /// Width of the piece of line in front of a legend's entry, with the gap behind it.
@@ -120,7 +133,7 @@ impl Plot {
             }
             text += line_height;
         }
-        Self {
+        let mut plot = Self {
             size,
             x,
             y,
@@ -131,7 +144,60 @@ impl Plot {
             legend,
             title,
             y_label: text,
+            upright: Vec::new(),
+        };
+        plot.upright = plot.uprights(chart);
+        // Their rows make the chart higher, not the plot lower.
+        let rows = plot.upright.iter().map(|upright| upright.row + 1).max();
+        for _ in 0..rows.unwrap_or_default() {
+            plot.top += line_height;
+            plot.bottom += line_height;
+            plot.size.height += line_height;
         }
+        plot
+    }
+
+    /// Where the labels of vertical lines go: in as many rows as they need.
+    fn uprights(&self, chart: &Chart) -> Vec<Upright> {
+        let mut lines: Vec<(f64, &str)> = chart
+            .marks
+            .iter()
+            .filter_map(|mark| match mark.place {
+                Place::X(value) => Some((self.x_of(value)?, mark.label.as_str())),
+                Place::Y(_) | Place::Point(..) => None,
+            })
+            .collect();
+        lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut taken: Vec<f64> = Vec::new();
+        lines
+            .into_iter()
+            .map(|(x, label)| {
+                let width = width_of(label, self.size.font);
+                let (text, anchor) = if x - 4.0 + width > self.size.width {
+                    (x + 4.0, "end")
+                } else {
+                    (x - 4.0, "start")
+                };
+                let (from, to) = match anchor {
+                    "end" => (text - width, text),
+                    _ => (text, text + width),
+                };
+                let row = taken.iter().position(|taken| *taken < from);
+                let row = row.unwrap_or(taken.len());
+                if row == taken.len() {
+                    taken.push(to);
+                } else if let Some(taken) = taken.get_mut(row) {
+                    *taken = to + 8.0;
+                }
+                Upright {
+                    x,
+                    label: label.to_owned(),
+                    text,
+                    anchor,
+                    row,
+                }
+            })
+            .collect()
     }
 
     /// The pixel of a value along the horizontal axis.

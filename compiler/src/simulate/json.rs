@@ -5,7 +5,7 @@
 
 mod paper;
 mod run;
-mod settings;
+pub(crate) mod settings;
 
 use serde::Serialize;
 

@@ -162,14 +162,9 @@ impl Drawing<'_> {
     fn marks(&mut self, chart: &Chart) {
         let plot = self.plot;
         let font = plot.size.font;
-        // Vertical lines from left to right, their labels in as many rows as they need.
-        let mut rows: Vec<f64> = Vec::new();
-        let mut upright: Vec<(f64, &str)> = Vec::new();
         for mark in &chart.marks {
             match mark.place {
-                Place::X(value) => {
-                    upright.extend(plot.x_of(value).map(|x| (x, mark.label.as_str())));
-                }
+                Place::X(_) => {}
                 Place::Y(value) => {
                     if let Some(y) = plot.y_of(value) {
                         let path = format!("M{} {}H{}", px(plot.left), px(y), px(plot.right));
@@ -198,29 +193,15 @@ impl Drawing<'_> {
                 }
             }
         }
-        upright.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (x, _) in &upright {
-            let path = format!("M{} {}V{}", px(*x), px(plot.top), px(plot.bottom));
+        for upright in &plot.upright {
+            let row = (0..upright.row).fold(plot.top - 5.0, |y, _| y - font * 1.5);
+            let path = format!("M{} {}V{}", px(upright.x), px(row + 2.0), px(plot.bottom));
             self.path("mark", &path);
         }
-        for (x, label) in upright {
-            let width = width_of(label, font);
-            let (at, anchor) = beside(x, 5.0, width, plot.right);
-            let (from, to) = if anchor == "end" {
-                (at - width, at)
-            } else {
-                (at, at + width)
-            };
-            let row = rows.iter().position(|taken| *taken < from);
-            let row = row.unwrap_or_else(|| {
-                rows.push(0.0);
-                rows.len() - 1
-            });
-            if let Some(taken) = rows.get_mut(row) {
-                *taken = to + 4.0;
-            }
-            let down = (0..row).fold(plot.top + font + 2.0, |y, _| y + font * 1.3);
-            self.words((at, down), "strong", anchor, label);
+        for upright in &plot.upright {
+            let row = (0..upright.row).fold(plot.top - 5.0, |y, _| y - font * 1.5);
+            let place = (upright.text, row);
+            self.words(place, "strong", upright.anchor, &upright.label);
         }
     }
 }

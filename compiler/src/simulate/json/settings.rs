@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{milliseconds, round};
 
+/// Everything about a run but the policy's verdicts.
 #[derive(Serialize)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     seed: u64,
     duration_ms: f64,
     calls: u32,
@@ -77,7 +78,7 @@ pub(in crate::simulate) const fn timer(timer: Timer) -> &'static str {
 }
 
 impl Settings {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let (calls, network, receiver) = (config.calls, config.network, config.assumptions);
         Self {
             seed: config.seed,
