@@ -14,4 +14,5 @@ mod readme;
 mod replay;
 mod schema;
 mod simulate;
+mod tune;
 mod verbs;

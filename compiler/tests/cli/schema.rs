@@ -155,6 +155,18 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ),
         ("paper.json", printed(&["simulate", "--paper", "all"], b"")),
         ("paper.json", printed(&["simulate", "--paper", "fig4"], b"")),
+        ("tune.json", printed(&super::tune::quick(voip), b"")),
+        (
+            "tune.json",
+            printed(
+                &[
+                    &super::tune::quick("-")[..],
+                    &["--bulk", "0", "--signalling", "0"],
+                ]
+                .concat(),
+                b"default buffer;",
+            ),
+        ),
         (
             "replay.json",
             printed(&["replay", voip, "-"], &super::replay::call(50)),
