@@ -30,6 +30,7 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("xz", "xz-utils", "unpacks the kernels' modules"),
     ("tcpdump", "tcpdump", "an independent reader of captures"),
     ("tshark", "tshark", "an independent dissector of frames"),
+    ("chromium", "chromium", "shows the reports' pages"),
 ];
 
 /// Installs what is missing, and gets the packages of the lab's guests.
