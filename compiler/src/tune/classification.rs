@@ -227,7 +227,7 @@ pub fn kinds(traffic: &Traffic) -> Vec<Kind> {
             "numbers that may not be used twice are",
         ),
         kind(
-            "RTP, first fragment",
+            "first fragment of RTP",
             media("rtp pt 8 len 172 frag-first"),
             State,
             "a fragment may be anything",

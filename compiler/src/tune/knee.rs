@@ -1,15 +1,15 @@
 //! The knee of a curve: where giving more stops bringing much.
 //!
 //! The curve is scaled so that its first and last points are opposite corners of a square; the knee
-//! is the point that is farthest from the straight line between them (the offline part of Kneedle:
-//! Satopaa, Albrecht, Irwin, Raghavan, "Finding a Kneedle in a Haystack", 2011). It depends on
-//! where the curve begins and ends, so whoever shows it must show those too.
+//! is the point that is farthest ahead of the straight line between them (the offline part of
+//! Kneedle: Satopaa, Albrecht, Irwin, Raghavan, "Finding a Kneedle in a Haystack", 2011). It depends
+//! on where the curve begins and ends, so whoever shows it must show those too.
 
-/// A curve that nowhere leaves its chord by more than this has no knee.
+/// A curve that nowhere is ahead of its chord by more than this has no knee.
 const LEAST_DISTANCE: f64 = 0.05;
 
 /// The place of the knee among points in the order of the curve; none if it has none: fewer than
-/// three points, ends at the same height, or about a straight line.
+/// three points, ends at the same height, about a straight line, or one that brings more and more.
 #[must_use]
 pub fn knee(points: &[(f64, f64)]) -> Option<usize> {
     let (first, last) = (points.first()?, points.last()?);
@@ -20,7 +20,7 @@ pub fn knee(points: &[(f64, f64)]) -> Option<usize> {
         .map(|(index, (x, y))| {
             let along = (x - first.0) / width;
             let up = (y - first.1) / height;
-            (index, (up - along).abs())
+            (index, up - along)
         })
         .filter(|(_, distance)| distance.is_finite())
         // Of equals the first: what costs less.
@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(knee(&[(0.0, 0.0), (1.0, 1.0)]), None);
         assert_eq!(knee(&curve(0, 100, |x| 3.0 * x + 1.0)), None);
         assert_eq!(knee(&curve(0, 100, |_| 7.0)), None);
+        assert_eq!(knee(&curve(0, 100, |x| x * x)), None);
         assert_eq!(knee(&[(0.0, 0.0), (1.0, f64::NAN), (2.0, 1.0)]), None);
     }
 

@@ -31,11 +31,16 @@ pub struct Figures {
     pub transfer_ms: f64,
     /// Share of the time in which the guest runs, 0 to 1.
     pub running: f64,
-    /// Mean opinion score of the calls if media are held; none without calls.
+    /// Mean opinion score of the calls behind a fixed jitter buffer, if media are held; none without
+    /// calls.
     pub mos_held: Option<f64>,
     /// The same if media pass.
     pub mos_bypassed: Option<f64>,
-    /// The same under the policy: one of the two.
+    /// Behind an adaptive jitter buffer, if media are held.
+    pub mos_held_adaptive: Option<f64>,
+    /// Behind an adaptive jitter buffer, if media pass.
+    pub mos_bypassed_adaptive: Option<f64>,
+    /// Behind the fixed buffer under the policy: one of the first two.
     pub mos: Option<f64>,
     /// Most bytes held under the policy, in any of the runs.
     pub held_most: u64,
@@ -234,6 +239,10 @@ impl Sweep {
         let all = owns.iter().copied().chain(failures());
         let mos_held = self.mean_mos(samples.iter().map(|sample| &sample.held));
         let mos_bypassed = self.mean_mos(samples.iter().map(|sample| &sample.bypassed));
+        let adaptive = |media| {
+            let runs = samples.iter().map(|sample| sample.with(media));
+            (self.config.calls.count > 0).then(|| mean(runs.map(|run| run.calls.adaptive_mos)))
+        };
         Figures {
             interval_ms,
             period_ms,
@@ -246,6 +255,8 @@ impl Sweep {
             },
             mos_held,
             mos_bypassed,
+            mos_held_adaptive: adaptive(Verdict::Buffer),
+            mos_bypassed_adaptive: adaptive(Verdict::Bypass),
             mos: match media {
                 Verdict::Buffer => mos_held,
                 Verdict::Bypass => mos_bypassed,

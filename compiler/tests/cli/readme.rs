@@ -81,6 +81,11 @@ fn the_papers_figures_are_what_the_program_prints() {
 }
 
 #[test]
+fn what_tune_recommends_is_what_the_program_prints() {
+    transcripts("docs/tune.md", 2);
+}
+
+#[test]
 fn only_transcripts_are_run() {
     let text = "$ no\n```sh\n$ no\n```\n\n```console\n$ a\nold\n$ b\n```\nend\n";
     let (fresh, commands) = with_output(text, |command| format!("<{command}>\n"));

@@ -20,14 +20,18 @@ pub(super) fn all(tuned: &Tuned) -> Vec<Chart> {
             lines: vec![
                 line(tuned, "media pass", |f| f.mos_bypassed),
                 line(tuned, "media held", |f| f.mos_held),
+                line(tuned, "media held, adaptive buffer", |f| {
+                    f.mos_held_adaptive
+                }),
             ],
             marks: at_height("users satisfied", Some(SATISFIED)),
             ..chart(
                 tuned,
                 "mos",
                 "Quality of the calls",
-                "Mean opinion score behind the receivers' fixed jitter buffer. Held media wait for \
-                 their checkpoint, passing media for the guest's pauses only.",
+                "Mean opinion score behind the receivers' jitter buffer, a fixed one unless said \
+                 otherwise. Held media wait for their checkpoint, passing media for the guest's \
+                 pauses only.",
             )
         });
     }

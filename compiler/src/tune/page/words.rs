@@ -90,9 +90,9 @@ fn without(tuned: &Tuned) -> String {
         .map(|bits| format!("{} Mbit/s", number(bits / 1e6, 2)));
     let parts: Vec<String> = mos.into_iter().chain(goodput).collect();
     if parts.is_empty() {
-        String::from("Nothing of that can be measured without replication")
+        String::from("There is nothing to compare with no replication")
     } else {
-        format!("Without replication there are {}", parts.join(" and "))
+        format!("Without replication: {}", parts.join(" and "))
     }
 }
 
@@ -180,8 +180,8 @@ fn own_limit(tuned: &Tuned) -> String {
 fn knee(tuned: &Tuned) -> String {
     let Some(figures) = tuned.knee.and_then(|place| tuned.curve.get(place)) else {
         return String::from(
-            "There is no knee: over this range the time in which the guest runs grows about evenly \
-             with what a failure undoes, or not at all.",
+            "There is no knee: over this range longer intervals do not buy the guest less and less \
+             time to run.",
         );
     };
     let (shortest, longest) = tuned.plan.range_ms;
@@ -245,7 +245,7 @@ pub(super) fn method(tuned: &Tuned) -> Vec<String> {
         ),
         String::from(
             "The knee is the point of the curve of running time over what a failure undoes that is \
-             farthest from the straight line between its ends, once both are scaled to a square. It \
+             farthest above the straight line between its ends, once both are scaled to a square. It \
              depends on where the curve begins and ends; the worth does not.",
         ),
         String::from(
