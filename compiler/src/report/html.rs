@@ -77,7 +77,26 @@ fn contents(html: &mut String, sections: &[Section]) {
 }
 
 fn paragraph(html: &mut String, text: &str) {
-    let _ = writeln!(html, "<p>{}</p>", escape(text));
+    let _ = writeln!(html, "<p>{}</p>", running(text));
+}
+
+/// Running text: what stands in backticks is code.
+fn running(text: &str) -> String {
+    let escaped = escape(text);
+    let parts: Vec<&str> = escaped.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        // One backtick is without its other.
+        return escaped;
+    }
+    let mut html = String::with_capacity(escaped.len());
+    for (index, part) in parts.iter().enumerate() {
+        if index.is_multiple_of(2) {
+            html.push_str(part);
+        } else {
+            let _ = write!(html, "<code>{part}</code>");
+        }
+    }
+    html
 }
 
 fn block(html: &mut String, block: &Block) {
@@ -114,7 +133,7 @@ fn chart(html: &mut String, chart: &Chart) {
         svg::inline(chart, svg::WIDE),
         svg::inline(chart, svg::NARROW),
         escape(&chart.title),
-        escape(&chart.caption)
+        running(&chart.caption)
     );
 }
 
@@ -125,7 +144,7 @@ fn table(html: &mut String, table: &Table) {
         "<figure class=\"table\">\n<figcaption id=\"{id}-caption\">{}</figcaption>\n\
 <div class=\"scroll\" role=\"region\" aria-labelledby=\"{id}-caption\" tabindex=\"0\">\n\
 <table id=\"{id}\" aria-labelledby=\"{id}-caption\">\n<thead><tr>",
-        escape(&table.caption)
+        running(&table.caption)
     );
     for column in &table.columns {
         let unit = match column.unit.as_str() {

@@ -38,7 +38,7 @@ fn small_chart() -> Chart {
     Chart {
         id: String::from("mos"),
         title: String::from("Voice <quality>"),
-        caption: String::from("Held media suffer & bypassed media do not."),
+        caption: String::from("Held media suffer & `bypass` media do not."),
         x: Axis::log("interval", "ms"),
         y: Axis::linear("MOS", "").with(&[1.0, 4.5]),
         lines: vec![
