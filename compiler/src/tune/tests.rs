@@ -131,6 +131,14 @@ fn the_policy_says_what_is_held() {
     }
     let last = |tuned: &Tuned| tuned.curve.last().unwrap().held_most;
     assert!(last(&held) > last(&passing));
+    let p99 = |tuned: &Tuned| tuned.curve.last().unwrap().held_p99;
+    assert!(p99(&held) > p99(&passing));
+    let adaptive = passing
+        .curve
+        .iter()
+        .map(|f| (f.mos_held_adaptive, f.mos_bypassed_adaptive));
+    assert!(adaptive.clone().all(|(held, passing)| held <= passing));
+    assert!(adaptive.last() < Some((Some(2.0), None)));
     // Held media want a short interval; media that pass do not care.
     assert!(held.advice.interval_ms <= 52);
     assert!(passing.curve.iter().all(|figures| figures.mos > Some(4.3)));
@@ -146,6 +154,8 @@ fn the_recommendation_is_the_best_and_is_a_policy() {
         assert_eq!(best.interval_ms, advice.interval_ms);
         assert!(tuned.curve.iter().all(|other| other.worth <= best.worth));
         assert!(advice.limit >= best.held_most && advice.held_most == best.held_most);
+        // It was looked closer around it.
+        assert!(tuned.curve.len() > 7 && tuned.curve.len() <= 7 + 8);
         let (from, to) = plateau(&tuned);
         assert!((from..=to).contains(&advice.interval_ms));
         let policy = policy(&format!("{text} {}", advice.block()));
