@@ -20,7 +20,7 @@ use qdisc_model::simulate::{Checkpoints, Config, Outcome};
 use crate::simulate::traffic::{Traffic, judge, verdicts};
 use advice::Advice;
 use classification::Kind;
-use sweep::{Figures, Sweep, Unreplicated, mean};
+use sweep::{Figures, LEAST_PERIODS, Sweep, Unreplicated, mean};
 use utility::Weights;
 
 /// What is tried.
@@ -96,6 +96,19 @@ pub struct Tuned {
     pub compared: Vec<Compared>,
     /// The kinds of traffic that they were judged with, and their verdicts in the same order.
     pub kinds: Vec<(Kind, Vec<Verdict>)>,
+}
+
+impl Tuned {
+    /// The shortest interval with which a run is too short to tell much.
+    #[must_use]
+    pub fn too_slow(&self) -> Option<u64> {
+        let run_ms = self.plan.config.duration as f64 / 1e6;
+        let slow = |figures: &&Figures| figures.period_ms * f64::from(LEAST_PERIODS) > run_ms;
+        self.curve
+            .iter()
+            .find(slow)
+            .map(|figures| figures.interval_ms)
+    }
 }
 
 /// What a classification costs.

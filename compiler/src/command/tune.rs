@@ -107,6 +107,17 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         let mut progress = console.progress("runs done");
         tune(policy, &plan, |done, all| progress.update(done, all))
     };
+    if let Some(interval) = tuned.too_slow() {
+        let warning = format!(
+            "with an interval of {interval} ms or more, checkpoints take so long that a run sees \
+             hardly three"
+        );
+        console.report(
+            None,
+            &Report::warning(warning)
+                .help("make `--duration` longer, or lower `--dirty-rate` or `--working-set`"),
+        )?;
+    }
     let name = file.source.name();
     args.outputs.write_pages(
         || json::tuned(name, &tuned),

@@ -12,6 +12,9 @@ use super::utility::{Scores, Weights};
 /// Failures of the primary per interval and seed.
 const FAILURES: u32 = 4;
 
+/// A run should be as long as that many periods.
+pub const LEAST_PERIODS: u32 = 3;
+
 /// What there is no room for can't be measured; this is the largest limit of `sch_plug`, in bytes.
 pub(super) const NO_LIMIT: u64 = u32::MAX as u64;
 
@@ -202,7 +205,11 @@ impl Sweep {
             })
         };
         let (held, bypassed) = (with_media(Verdict::Buffer), with_media(Verdict::Bypass));
-        let period = (held.period_ms.max(job.interval_ms as f64) * 1e6).round();
+        // A run that is too short for it tells little, and a longer one would take for ever.
+        let longest = config.duration as f64 / f64::from(LEAST_PERIODS);
+        let period = (period_ms(&held, job.interval_ms) * 1e6)
+            .round()
+            .min(longest);
         let failures = (0..FAILURES)
             .map(|failure| {
                 // All failures of all seeds are spread evenly over one period.
@@ -233,7 +240,7 @@ impl Sweep {
         let failures = || samples.iter().flat_map(|sample| &sample.failures);
         let lost = || failures().filter_map(|outcome| outcome.failover);
         let (period_ms, pause_ms) = (
-            mean(owns.iter().map(|o| o.period_ms)),
+            mean(owns.iter().map(|o| period_ms(o, interval_ms))),
             mean(owns.iter().map(|o| o.pause_ms)),
         );
         let all = owns.iter().copied().chain(failures());
@@ -332,6 +339,15 @@ impl Figures {
         self.scores = Scores::of(self.mos, self.running, goodput, self.rolled_back_ms);
         self.worth = self.scores.worth(weights);
         self
+    }
+}
+
+/// From one suspend to the next; what it would be with libxl's timer if there were no two.
+fn period_ms(outcome: &Outcome, interval_ms: u64) -> f64 {
+    if outcome.period_ms > 0.0 {
+        outcome.period_ms
+    } else {
+        interval_ms as f64 + outcome.pause_ms + outcome.transfer_ms
     }
 }
 

@@ -151,3 +151,21 @@ fn the_gate_of_a_policy_that_opens_is_warned_about() {
     let run = run_with(&quick("-"), text).exits(0);
     assert!(run.err.contains("no limit is reached here"), "{}", run.err);
 }
+
+/// Checkpoints that take longer than the run: said, and no division by nothing.
+#[test]
+fn a_link_that_is_too_slow_is_warned_about() {
+    let slow = ["--link", "10kbit/s", "--dirty-rate", "10MiB/s", "--json"];
+    let run = run(&with(VOIP, &slow)).exits(0);
+    assert!(
+        run.err.contains("with an interval of 10 ms or more"),
+        "{}",
+        run.err
+    );
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    for point in json["curve"].as_array().unwrap() {
+        assert!(
+            point["running"].as_f64() < Some(1.0) && point["period_ms"].as_f64() > Some(3000.0)
+        );
+    }
+}
