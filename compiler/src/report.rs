@@ -164,7 +164,7 @@ pub enum Style {
     Dots,
 }
 
-/// Something worth pointing at in a chart.
+/// Something worth pointing at in a chart; the axes reach as far as it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mark {
     /// What it is, in a word or three.
@@ -183,6 +183,17 @@ pub enum Place {
     Y(f64),
     /// A point.
     Point(f64, f64),
+}
+
+impl Place {
+    /// Its values along both axes, as far as it has one.
+    fn at(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::X(x) => (Some(x), None),
+            Self::Y(y) => (None, Some(y)),
+            Self::Point(x, y) => (Some(x), Some(y)),
+        }
+    }
 }
 
 /// Rows and columns.

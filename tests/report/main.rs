@@ -8,6 +8,8 @@ mod browser;
 
 use browser::Browser;
 use compiler::report::{Block, Page, html};
+use compiler::simulate;
+use compiler::simulate::paper::{Figure, reproduce};
 use compiler::simulate::traffic::Traffic;
 use compiler::tune::utility::Weights;
 use compiler::tune::{Plan, page, tune};
@@ -86,39 +88,45 @@ fn inspected(browser: &mut Browser, width: u32, scheme: &str) -> Value {
     serde_json::from_str(found.as_str().unwrap()).unwrap()
 }
 
+/// The paper's figures, as `epochgate simulate --paper all` makes them.
+fn paper() -> Page {
+    simulate::page::paper(1, &reproduce(&Figure::ALL, 1, |_, _| {}))
+}
+
 #[test]
-fn a_page_in_a_browser() {
+fn pages_in_a_browser() {
     let Some(chromium) = browser::find() else {
-        skip("a_page_in_a_browser", "there is no chromium");
+        skip("pages_in_a_browser", "there is no chromium");
         return;
     };
-    let page = tuned();
     let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("report.html");
-    std::fs::write(&file, html::page(&page)).unwrap();
-    let url = format!("file://{}", file.display());
     let mut browser = Browser::start(&chromium, place.path());
-    browser.open(&url);
-    for (width, scheme) in [
-        (320, "light"),
-        (320, "dark"),
-        (1280, "light"),
-        (1280, "dark"),
-    ] {
-        let seen = inspected(&mut browser, width, scheme);
-        let at = format!("at {width} px, {scheme}");
-        fits(&seen, width, &at);
-        charts_are_there(&seen, &page, &at);
-        numbers_are_those_of_the_json(&seen, &at);
-        can_be_told_apart(&seen, scheme, &at);
+    for (name, page) in [("tune", tuned()), ("paper", paper())] {
+        let file = place.path().join(format!("{name}.html"));
+        std::fs::write(&file, html::page(&page)).unwrap();
+        let url = format!("file://{}", file.display());
+        browser.requests.clear();
+        browser.open(&url);
+        for (width, scheme) in [
+            (320, "light"),
+            (320, "dark"),
+            (1280, "light"),
+            (1280, "dark"),
+        ] {
+            let seen = inspected(&mut browser, width, scheme);
+            let at = format!("{name} at {width} px, {scheme}");
+            fits(&seen, width, &at);
+            charts_are_there(&seen, &page, &at);
+            numbers_are_those_of_the_json(&seen, &page, &at);
+            can_be_told_apart(&seen, scheme, &at);
+        }
+        // Only now everything that could have gone wrong has had the time to.
+        assert_eq!(browser.complaints, Vec::<String>::new());
+        let asked = browser.requests.iter();
+        let elsewhere = asked.filter(|request| **request != url && !request.starts_with("data:"));
+        assert_eq!(elsewhere.collect::<Vec<_>>(), Vec::<&String>::new());
+        assert!(browser.requests.contains(&url), "{:?}", browser.requests);
     }
-    // Only now everything that could have gone wrong has had the time to.
-    assert_eq!(browser.complaints, Vec::<String>::new());
-    let elsewhere = browser.requests.iter().filter(|request| {
-        **request != url && !request.starts_with("data:") && **request != format!("{url}#")
-    });
-    assert_eq!(elsewhere.collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(browser.requests.contains(&url), "{:?}", browser.requests);
     browser.close();
 }
 
@@ -203,7 +211,7 @@ fn charts_are_there(seen: &Value, page: &Page, at: &str) {
         })
         .collect();
     let drawn = seen["charts"].as_array().unwrap();
-    assert!(charts.len() >= 6 && drawn.len() == charts.len(), "{at}");
+    assert!(charts.len() >= 5 && drawn.len() == charts.len(), "{at}");
     for (chart, drawn) in charts.iter().zip(drawn) {
         let at = format!("{at}: {}", chart.id);
         assert_eq!(drawn["id"], chart.id, "{at}");
@@ -226,14 +234,19 @@ fn charts_are_there(seen: &Value, page: &Page, at: &str) {
 }
 
 /// The cells of the tables say what the JSON in the page says, cell by cell.
-fn numbers_are_those_of_the_json(seen: &Value, at: &str) {
+fn numbers_are_those_of_the_json(seen: &Value, page: &Page, at: &str) {
     let sections = seen["data"]["sections"].as_array().unwrap();
     let blocks = sections
         .iter()
         .flat_map(|section| section["blocks"].as_array().unwrap());
     let tables: Vec<&Value> = blocks.filter_map(|block| block.get("table")).collect();
     let shown = seen["tables"].as_array().unwrap();
-    assert_eq!((tables.len(), shown.len()), (3, 3), "{at}");
+    let blocks = page.sections.iter().flat_map(|section| &section.blocks);
+    let made = blocks
+        .filter(|block| matches!(block, Block::Table(_)))
+        .count();
+    assert!(made >= 3, "{at}: {made} tables");
+    assert_eq!((tables.len(), shown.len()), (made, made), "{at}");
     let mut numbers = 0;
     for (table, shown) in tables.iter().zip(shown) {
         assert_eq!(table["id"], shown["id"], "{at}");
@@ -260,14 +273,14 @@ fn numbers_are_those_of_the_json(seen: &Value, at: &str) {
             "{at}"
         );
     }
-    assert!(numbers > 100, "{at}: only {numbers} numbers");
+    assert!(numbers > 40, "{at}: only {numbers} numbers");
 }
 
 /// Text has a contrast of at least 4.5 to its ground, lines of charts of at least 3 (WCAG 2.2,
 /// 1.4.3 and 1.4.11), and the ground is what the scheme says.
 fn can_be_told_apart(seen: &Value, scheme: &str, at: &str) {
     let contrasts = seen["contrasts"].as_object().unwrap();
-    assert!(contrasts.len() > 12, "{at}: {contrasts:?}");
+    assert!(contrasts.len() > 10, "{at}: {contrasts:?}");
     for (what, contrast) in contrasts {
         let least = if what.contains(".line") { 3.0 } else { 4.5 };
         assert!(contrast.as_f64() >= Some(least), "{at}: {what}: {contrast}");

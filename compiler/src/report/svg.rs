@@ -109,8 +109,12 @@ impl Plot {
         };
         let font = size.font;
         let line_height = (font * 1.5).round();
-        let x = Ruler::new(&chart.x, points().map(|p| p.0), size.width / 80.0, false);
-        let y = Ruler::new(&chart.y, points().map(|p| p.1), 5.0, true);
+        // What is marked is on the paper too.
+        let marks = || chart.marks.iter().map(|mark| mark.place.at());
+        let x = points().map(|p| p.0).chain(marks().filter_map(|(x, _)| x));
+        let y = points().map(|p| p.1).chain(marks().filter_map(|(_, y)| y));
+        let x = Ruler::new(&chart.x, x, size.width / 80.0, false);
+        let y = Ruler::new(&chart.y, y, 5.0, true);
         let widest = y.ticks.iter().map(|(_, label)| width_of(label, font));
         let left = (widest.fold(0.0, f64::max) + 14.0).round();
         let right = size.width - 22.0;
@@ -240,8 +244,39 @@ fn named(axis: &Axis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Chart, Line};
-    use super::{chart, drawn};
+    use super::super::{Axis, Chart, Line, Mark, Place};
+    use super::{NARROW, Plot, WIDE, chart, drawn};
+
+    #[test]
+    fn what_is_marked_is_on_the_paper() {
+        let mark = |place| Mark {
+            label: String::from("there"),
+            place,
+        };
+        let marked = Chart {
+            lines: vec![Line {
+                points: vec![(1.0, 1.0), (2.0, 2.0)],
+                ..Line::default()
+            }],
+            marks: vec![
+                mark(Place::X(-5.0)),
+                mark(Place::Y(90.0)),
+                mark(Place::Point(300.0, -7.0)),
+            ],
+            ..Chart::default()
+        };
+        for size in [WIDE, NARROW] {
+            let plot = Plot::new(&marked, size, false);
+            for x in [-5.0, 1.0, 300.0] {
+                let at = plot.x_of(x).unwrap();
+                assert!((plot.left..=plot.right).contains(&at), "{x}: {at}");
+            }
+            for y in [-7.0, 1.0, 90.0] {
+                let at = plot.y_of(y).unwrap();
+                assert!((plot.top..=plot.bottom).contains(&at), "{y}: {at}");
+            }
+        }
+    }
 
     #[test]
     fn a_long_series_makes_a_small_chart_with_its_peak() {
