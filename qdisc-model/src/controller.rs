@@ -188,7 +188,8 @@ pub struct Totals {
     pub releases: u64,
     /// Times that the plug was replaced.
     pub renewals: u64,
-    /// Packets known to be lost with a replaced plug or a link that went down; not fewer were.
+    /// Packets known to be lost with a replaced plug or a link that went down. Not fewer were, unless
+    /// some left between the look at a plug and its replacement.
     pub purged: u64,
     /// Requests that were refused.
     pub refused: u64,

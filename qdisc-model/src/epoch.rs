@@ -396,6 +396,12 @@ impl Gate {
         self.held
     }
 
+    /// The packets in the queue, oldest first, each with the epoch it waits for; 0 if it waits for
+    /// none.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, &Packet)> {
+        self.queue.iter().map(|(epoch, packet)| (*epoch, packet))
+    }
+
     /// The epoch that packets arrive in.
     #[must_use]
     pub fn open(&self) -> u64 {

@@ -63,7 +63,6 @@ impl Controller {
         // What was disturbed so far goes with the old plug.
         self.disturbed = false;
         let lost = self.seen.packets;
-        self.totals.purged += u64::from(lost);
         self.go(Doing::Renewing { lost }, Command::Renew)
     }
 
@@ -73,6 +72,7 @@ impl Controller {
         self.strays = 0;
         self.late = 0;
         self.totals.renewals += 1;
+        self.totals.purged += u64::from(lost);
         if self.disturbed {
             return self.inspect();
         }

@@ -10,6 +10,8 @@ mod commands;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod marks;
+#[cfg(test)]
 mod narrate;
 #[cfg(test)]
 mod search;
