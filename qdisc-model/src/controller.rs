@@ -55,28 +55,29 @@ pub enum Command {
     Renew,
 }
 
-/// What the kernel says of the plug: its queue and counters, all 32 bits wide and wrapping.
+/// What the kernel says of the plug: its queue and what ever left it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sighting {
     /// Packets in the queue.
     pub packets: u32,
-    /// Packets that ever left. The kernel counts the segments of an offload packet here, and only
-    /// the packet in `packets`.
-    pub sent: u32,
+    /// Bytes in the queue, as the queueing layer charges for them.
+    pub backlog: u32,
+    /// Bytes that left, charged in the same way. The packets that left say nothing: an offload packet
+    /// counts as as many as it has segments, and one from a tap as none (up to 6.18).
+    pub sent: u64,
 }
 
 impl Sighting {
-    /// Packets that ever came in and were not purged; more, where offload packets have left.
-    /// Never falls unless packets were lost.
+    /// Bytes that ever came in and were not purged. Never falls unless packets were lost.
     #[must_use]
-    pub fn arrivals(self) -> u32 {
-        self.packets.wrapping_add(self.sent)
+    pub fn arrivals(self) -> u64 {
+        self.sent.wrapping_add(u64::from(self.backlog))
     }
 
-    /// How many packets were purged at least since `earlier`.
-    fn purged_since(self, earlier: Self) -> u32 {
+    /// Whether packets were purged since `earlier`, as far as can be told.
+    fn purged_since(self, earlier: Self) -> bool {
         let behind = earlier.arrivals().wrapping_sub(self.arrivals());
-        if behind > u32::MAX / 2 { 0 } else { behind }
+        (1..=u64::MAX / 2).contains(&behind)
     }
 }
 
@@ -209,7 +210,7 @@ struct Batch {
     /// The newest epoch in it, or 0 when every epoch that can still be committed is newer.
     newest: u64,
     /// [`Sighting::arrivals`] when it began to wait.
-    arrivals: u32,
+    arrivals: u64,
 }
 
 /// Where the controller stands between two events.

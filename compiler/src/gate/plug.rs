@@ -65,7 +65,8 @@ pub struct Root {
     pub handle: u32,
     /// Bytes that left.
     pub sent_bytes: u64,
-    /// Packets that left, segments of offload packets counted one by one.
+    /// Packets that left, segments of offload packets counted one by one; where a tap brought such a
+    /// packet in, as none up to 6.18.
     pub sent_packets: u32,
     /// Packets in the queue.
     pub packets: u32,
@@ -89,7 +90,8 @@ impl Root {
     pub fn sighting(&self) -> Sighting {
         Sighting {
             packets: self.packets,
-            sent: self.sent_packets,
+            backlog: self.backlog,
+            sent: self.sent_bytes,
         }
     }
 

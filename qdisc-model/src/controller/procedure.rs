@@ -15,12 +15,12 @@ const PATIENCE: u8 = 100;
 pub(super) enum Doing {
     /// Look: what is there at the start.
     Surveying,
-    /// BUFFER at a start; so many packets had left before.
-    Blocking { sent: u32 },
+    /// BUFFER at a start; so many bytes had left before.
+    Blocking { sent: u64 },
     /// LIMIT at the end of a start.
-    Limiting { sent: u32 },
+    Limiting { sent: u64 },
     /// Look: whether what is held stays at rest.
-    Resting { sent: u32 },
+    Resting { sent: u64 },
     /// Look: what is lost with the plug that is going to be replaced.
     Inspecting,
     /// The replacement, with which so many packets are lost.
@@ -121,7 +121,8 @@ impl Controller {
         let fresh = matches!(doing, Doing::Surveying | Doing::Renewing { .. });
         if !fresh {
             let purged = seen.purged_since(before);
-            self.disturbed |= purged > 0;
+            self.disturbed |= purged;
+            // One at least.
             self.totals.purged += u64::from(purged);
         }
         match doing {

@@ -39,7 +39,8 @@ pub(crate) struct World {
     pub(crate) plug: Plug,
     pub(crate) controller: Controller,
     limit: u32,
-    sent: u32,
+    /// Bytes that left.
+    sent: u64,
     /// The link changed and the daemon has not heard of it.
     news: bool,
     /// The epoch that the guest is in; epochs that ended at a checkpoint; the newest at the backup.
@@ -115,7 +116,7 @@ impl World {
             return;
         }
         for packet in self.plug.run() {
-            self.sent += 1;
+            self.sent += u64::from(packet.wire_bytes);
             self.trace.push(Event::Left { id: packet.id });
         }
     }
@@ -170,6 +171,7 @@ impl World {
     fn sighting(&self) -> Sighting {
         Sighting {
             packets: u32::try_from(self.plug.held().len()).unwrap(),
+            backlog: self.plug.backlog(),
             sent: self.sent,
         }
     }

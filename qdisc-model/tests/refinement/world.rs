@@ -48,8 +48,8 @@ enum Grip {
 pub(crate) struct World {
     plug: Plug,
     grip: Grip,
-    /// Packets that left the plug, as the kernel counts them.
-    sent: u32,
+    /// Bytes that left the plug, as the kernel counts them.
+    sent: u64,
     /// Drops of plugs that are gone.
     drops: u64,
     pub(crate) controller: Controller,
@@ -169,9 +169,7 @@ impl World {
 
     /// Whether a purge of all that is held would show in the counters.
     fn shows_a_purge(&self) -> bool {
-        let held = self.sighting().packets;
-        self.grip == Grip::This
-            && self.sighting().arrivals() - held < self.controller.seen().arrivals()
+        self.grip == Grip::This && self.sent < self.controller.seen().arrivals()
     }
 
     /// Whether one packet more would hide a purge from the counters.
@@ -182,6 +180,7 @@ impl World {
     fn sighting(&self) -> Sighting {
         Sighting {
             packets: u32::try_from(self.plug.held().len()).unwrap(),
+            backlog: self.plug.backlog(),
             sent: self.sent,
         }
     }
