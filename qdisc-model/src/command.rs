@@ -1,8 +1,8 @@
 //! What `tc qdisc ... root plug ...` really asks of the kernel, quirks included.
 //!
 //! From iproute2's `tc/q_plug.c` (one message for all keywords, so the last action wins), from
-//! `tc_modify_qdisc` in `net/sched/sch_api.c`, and from runs on 6.1 for what happens to the root
-//! qdisc that stood there before.
+//! `tc_modify_qdisc` in `net/sched/sch_api.c`, and from runs on 6.1, 6.12 and 7.3 for what happens to
+//! the root qdisc that stood there before.
 
 use crate::packet::Packet;
 use crate::plug::{
@@ -12,7 +12,7 @@ use crate::plug::{
 /// The verb of a `tc qdisc` call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Create, and fail if the root is taken.
+    /// Create, and fail if a plug is there.
     Add,
     /// Change what is there.
     Change,
@@ -43,8 +43,8 @@ pub enum CommandError {
     /// The word after `limit` is no size that fits 32 bits.
     #[error("illegal value for `limit`: `{0}`")]
     BadLimit(String),
-    /// `-EEXIST`: `add` where somebody has added a qdisc already.
-    #[error("the root qdisc is taken")]
+    /// `-EEXIST`: `add` where somebody has added a plug already.
+    #[error("the root qdisc is a plug already")]
     Exists,
     /// `-ENOENT`: nothing there to change or to delete.
     #[error("no qdisc was added at the root")]
@@ -118,7 +118,7 @@ impl Root {
     ) -> Result<Vec<Packet>, CommandError> {
         let options = parse(words)?;
         match (verb, &mut *self) {
-            (Verb::Add, Self::Foreign | Self::Plug(_)) => Err(CommandError::Exists),
+            (Verb::Add, Self::Plug(_)) => Err(CommandError::Exists),
             (Verb::Change, Self::Default) => Err(CommandError::NotFound),
             (Verb::Change | Verb::Replace, Self::Plug(plug)) => {
                 // Without an option attribute the kernel never calls `plug_change`.
@@ -127,9 +127,8 @@ impl Root {
                 }
                 Ok(Vec::new())
             }
-            // On 6.1 even `change` over a qdisc of another kind makes a new plug.
-            (Verb::Add | Verb::Replace, Self::Default)
-            | (Verb::Change | Verb::Replace, Self::Foreign) => {
+            // Over a qdisc of another kind even `change` and `add` make a new plug.
+            (Verb::Add | Verb::Replace, Self::Default) | (_, Self::Foreign) => {
                 *self = Self::Plug(Plug::init(options, device));
                 Ok(Vec::new())
             }

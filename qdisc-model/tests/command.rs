@@ -121,11 +121,13 @@ mod keywords {
             tc(&mut root, Verb::Add, "limit 1m"),
             Err(CommandError::Exists)
         );
-        let foreign = &mut Root::Foreign;
-        assert_eq!(
-            tc(foreign, Verb::Add, "limit 1m"),
-            Err(CommandError::Exists)
-        );
+    }
+
+    #[test]
+    fn add_over_another_kind_takes_its_place() {
+        let mut root = Root::Foreign;
+        tc(&mut root, Verb::Add, "limit 1m").unwrap();
+        assert_eq!(plug_of(&mut root).limit(), 1 << 20);
     }
 
     #[test]

@@ -85,6 +85,10 @@ scenarios! {
         Rules(VOICE), Foreign, Send("a"), Out("a"), Tc(Change, "block"), Send("bC"), Out("C"),
         Held(0), Drops(1),
     ]
+    added_over_a_foreign_qdisc_it_takes_its_place: [
+        Rules(VOICE), Foreign, Send("a"), Out("a"), Tc(Add, "limit 1m"), Send("bC"), Out("C"),
+        Held(1), Drops(0),
+    ]
     without_block_a_release_lets_nothing_out: [
         Rules(VOICE), Tc(Add, "limit 1m"), Send("ab"), Tc(Change, "release"), Out(""), Held(2),
     ]
