@@ -9,6 +9,7 @@ mod examples;
 mod fire;
 mod gate;
 mod lab;
+mod lockstep;
 mod nft;
 mod nft_readback;
 mod scenario;
@@ -140,6 +141,7 @@ fn main() -> ExitCode {
     trials.extend(fire::trials(&here));
     trials.extend(audit::trials(&here));
     trials.extend(scenario::trials(&here));
+    trials.extend(lockstep::trials(&here));
     if let Ok(chosen) = std::env::var("EPOCHGATE_TRIALS") {
         trials.retain(|trial| chosen.split(',').any(|name| name == trial.name()));
     }

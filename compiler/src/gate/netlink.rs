@@ -85,7 +85,7 @@ impl From<Errno> for NetlinkError {
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub struct Message {
     pub(super) kind: u16,
     pub(super) flags: u16,
     sequence: u32,
@@ -96,7 +96,7 @@ pub(super) struct Message {
 
 /// A socket to the kernel's routing family.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub struct Socket {
     fd: OwnedFd,
     port: u32,
     sequence: u32,
@@ -105,7 +105,11 @@ pub(super) struct Socket {
 
 impl Socket {
     /// A socket for requests.
-    pub(super) fn new() -> Result<Self, NetlinkError> {
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn new() -> Result<Self, NetlinkError> {
         let socket = Self::open(0, SocketFlags::CLOEXEC)?;
         set_socket_timeout(&socket.fd, Timeout::Recv, Some(PATIENCE))?;
         Ok(socket)
@@ -139,7 +143,11 @@ impl Socket {
 
     /// Sends one request and reads up to its acknowledgement or the end of the dump. Everything
     /// that the kernel says in between is the answer.
-    pub(super) fn request(
+    ///
+    /// # Errors
+    ///
+    /// [`NetlinkError`]; a refusal is told from the rest.
+    pub fn request(
         &mut self,
         kind: u16,
         flags: u16,
@@ -277,7 +285,7 @@ pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
 }
 
 /// Appends an attribute with its padding.
-pub(super) fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     body.extend(length.to_ne_bytes());
     body.extend(kind.to_ne_bytes());
