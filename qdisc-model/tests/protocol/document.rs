@@ -173,9 +173,10 @@ fn findings() -> Vec<(String, String)> {
 
 #[test]
 fn the_document_says_what_the_search_finds() {
+    let (table, findings) = (table(), findings());
     let mut document = Document::open();
-    document.replace("kept", &table());
-    for (name, story) in findings() {
+    document.replace("kept", &table);
+    for (name, story) in findings {
         document.replace(&name, &story);
     }
     document.close();

@@ -2,16 +2,23 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Two tests write to one file.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The document as it is, and as it should be.
 pub(crate) struct Document {
     path: PathBuf,
     is: String,
     should_be: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Document {
+    /// Opens it, for nobody else until it is closed.
     pub(crate) fn open() -> Self {
+        let alone = ONE_AT_A_TIME.lock();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/model.md");
         let is = std::fs::read_to_string(&path).unwrap();
         let marks = is.matches("<!-- found: ").count();
@@ -20,6 +27,7 @@ impl Document {
             path,
             should_be: is.clone(),
             is,
+            _alone: alone.unwrap_or_else(PoisonError::into_inner),
         }
     }
 

@@ -23,9 +23,9 @@ use qdisc_model::plug::{
     BUFFER, Device, Enqueued, LIMIT, Plug, Qopt, RELEASE_INDEFINITE, RELEASE_ONE,
 };
 
-use crate::act::{Act, Fault, Seen, Setting};
-use crate::hand::{Deed, Hand};
-use crate::relation::{Deviation, Shadow};
+use super::act::{Act, Fault, Seen, Setting};
+use super::hand::{Deed, Hand};
+use super::relation::{Deviation, Shadow};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Wish {

@@ -2,10 +2,10 @@
 
 use qdisc_model::plug::{BUFFER, LIMIT, RELEASE_INDEFINITE, RELEASE_ONE};
 
-use crate::act::{Fault, Setting};
-use crate::hand::Hand;
+use super::act::{Fault, Setting};
+use super::hand::Hand;
+use super::search::{Explored, Search};
 use crate::marks::Document;
-use crate::search::{Explored, Search};
 
 /// Everything that can go wrong.
 const FAULTS: [Fault; 14] = [
@@ -156,24 +156,20 @@ fn block(story: &str) -> String {
 
 #[test]
 fn the_document_says_what_the_search_finds() {
-    let mut document = Document::open();
-    document.replace("refines", &table());
-    document.replace("caught", &caught());
     let blind = found("blind", once(Hand::Blind, Fault::Flap));
+    let in_the_gap = |fault| Setting {
+        in_the_gap: true,
+        ..once(Hand::Faithful, fault)
+    };
+    let gap = found("gap", in_the_gap(Fault::Flap));
+    let limit = found("limit in the gap", in_the_gap(Fault::Foreign(LIMIT)));
+    let (table, caught) = (table(), caught());
+    let mut document = Document::open();
+    document.replace("refines", &table);
+    document.replace("caught", &caught);
     document.replace("blind", &block(&blind));
-    let gap = Setting {
-        in_the_gap: true,
-        ..once(Hand::Faithful, Fault::Flap)
-    };
-    document.replace("gap", &block(&found("gap", gap)));
-    let limit = Setting {
-        in_the_gap: true,
-        ..once(Hand::Faithful, Fault::Foreign(LIMIT))
-    };
-    document.replace(
-        "limit-in-the-gap",
-        &block(&found("limit in the gap", limit)),
-    );
+    document.replace("gap", &block(&gap));
+    document.replace("limit-in-the-gap", &block(&limit));
     document.close();
 }
 

@@ -2,7 +2,7 @@
 
 use qdisc_model::controller::{Answer, Command};
 
-use crate::hand::Hand;
+use super::hand::Hand;
 
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,8 +6,8 @@ use qdisc_model::controller::{Answer, Command};
 use qdisc_model::plug::{BUFFER, LIMIT, RELEASE_INDEFINITE, RELEASE_ONE};
 use stateright::{Checker, Model, Property};
 
-use crate::act::{Act, Fault, Seen, Setting};
-use crate::world::World;
+use super::act::{Act, Fault, Seen, Setting};
+use super::world::World;
 
 /// All that can happen under one setting.
 #[derive(Clone)]
