@@ -4,7 +4,7 @@
 use qdisc_model::epoch::{Arrival, Gate, OnLate, OnOverflow, Settings};
 use qdisc_model::invariant::onlooker::{Law, Onlooker};
 use qdisc_model::invariant::{Account, Event};
-use qdisc_model::packet::{Packet, Verdict};
+use qdisc_model::packet::{Packet, Tally, Verdict};
 use stateright::{Checker, Model, Property};
 
 /// One thing said or done to the gate.
@@ -193,6 +193,13 @@ impl Model for Commands {
             }),
             Property::always("no refused command changes anything", |_, state: &State| {
                 (1..=state.gate.open() + 2).all(|epoch| refusals_change_nothing(state, epoch))
+            }),
+            Property::always("a command given twice is one", |_, state: &State| {
+                let mut gate = state.gate.clone();
+                let again =
+                    (1..=gate.committed()).all(|epoch| gate.commit(epoch) == Ok(Tally::default()));
+                let reopened = state.gate.is_open() || gate.begin(gate.open()) == Ok(());
+                again && reopened && gate == state.gate
             }),
             Property::sometimes("three epochs in flight", |_, state: &State| {
                 state.gate.in_flight().len() >= 3
