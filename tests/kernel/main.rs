@@ -10,6 +10,7 @@ mod fire;
 mod gate;
 mod lab;
 mod lockstep;
+mod measured;
 mod nft;
 mod nft_readback;
 mod scenario;
@@ -142,6 +143,7 @@ fn main() -> ExitCode {
     trials.extend(audit::trials(&here));
     trials.extend(scenario::trials(&here));
     trials.extend(lockstep::trials(&here));
+    trials.extend(measured::trials(&here));
     if let Ok(chosen) = std::env::var("EPOCHGATE_TRIALS") {
         trials.retain(|trial| chosen.split(',').any(|name| name == trial.name()));
     }

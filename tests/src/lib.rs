@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod lab;
 pub mod lockstep;
+pub mod measure;
 pub mod mutate;
 pub mod netlab;
 pub mod scenario;

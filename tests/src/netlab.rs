@@ -24,6 +24,7 @@ use std::process::{Command, Output};
 pub use flood::Toll;
 use namespace::Namespace;
 use plug::Plug;
+use tap::Tap;
 
 pub use session::Session;
 
@@ -206,7 +207,16 @@ impl Lab {
     /// # Errors
     /// When sending or capturing can't begin.
     pub fn session(&self) -> Result<Session, LabError> {
-        Session::new(&self.namespace)
+        Session::new(&self.namespace, Tap::start)
+    }
+
+    /// Opens a session for what is about time: [`Session::arrived`] tells frames up to a second
+    /// late, and nothing is done for them before.
+    ///
+    /// # Errors
+    /// When sending or capturing can't begin.
+    pub fn lazy_session(&self) -> Result<Session, LabError> {
+        Session::new(&self.namespace, Tap::start_lazily)
     }
 
     /// How long the kernel takes for one frame, in nanoseconds: sent `count` times into the VM's

@@ -32,8 +32,11 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new(namespace: &Namespace) -> Result<Self, LabError> {
-        let opened = namespace.enter(|| Ok((open(INSIDE)?, Tap::start(OUTSIDE)?)));
+    pub(super) fn new(
+        namespace: &Namespace,
+        tap: fn(&str) -> Result<Tap, LabError>,
+    ) -> Result<Self, LabError> {
+        let opened = namespace.enter(|| Ok((open(INSIDE)?, tap(OUTSIDE)?)));
         let (sender, tap) = opened.map_err(LabError::Io)??;
         Ok(Self { sender, tap })
     }
@@ -50,6 +53,18 @@ impl Session {
                 .map_err(LabError::Io)?;
         }
         Ok(())
+    }
+
+    /// What has come out since the last call, each with the time on the wall clock.
+    ///
+    /// # Errors
+    /// When the capture ended.
+    pub fn arrived(&mut self) -> Result<Vec<(Duration, Vec<u8>)>, LabError> {
+        let mut arrived = Vec::new();
+        while let Some(one) = self.tap.next_at()? {
+            arrived.push(one);
+        }
+        Ok(arrived)
     }
 
     /// What came out since the last call: waits for so many frames, then a little for others.

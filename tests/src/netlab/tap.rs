@@ -6,6 +6,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
+use std::time::Duration;
 
 use pcap_file::pcap::PcapReader;
 
@@ -21,7 +22,7 @@ const RING: &str = "32768";
 pub(super) struct Tap {
     device: String,
     child: Child,
-    captured: Receiver<Vec<u8>>,
+    captured: Receiver<(Duration, Vec<u8>)>,
     seen: u64,
     counted_before: u64,
 }
@@ -30,16 +31,19 @@ impl Tap {
     /// Starts capturing on `device` and returns once the capture is live.
     /// Call inside the namespace: tcpdump starts and the counter is read there.
     pub(super) fn start(device: &str) -> Result<Self, LabError> {
+        Self::start_with(device, &["--immediate-mode"])
+    }
+
+    /// The same, but frames are handed on in batches, up to a second after the kernel saw them: this
+    /// capture keeps the processor from nobody.
+    pub(super) fn start_lazily(device: &str) -> Result<Self, LabError> {
+        Self::start_with(device, &[])
+    }
+
+    fn start_with(device: &str, options: &[&str]) -> Result<Self, LabError> {
         let mut command = Command::new("tcpdump");
-        command.args([
-            "-i",
-            device,
-            "-s",
-            SNAP_LENGTH,
-            "-B",
-            RING,
-            "--immediate-mode",
-        ]);
+        command.args(["-i", device, "-s", SNAP_LENGTH, "-B", RING]);
+        command.args(options);
         // -Z root: dropping to another user is of no use here and fails in bare guests.
         command.args(["-n", "-p", "-U", "-Z", "root", "-w", "-"]);
         command
@@ -61,7 +65,8 @@ impl Tap {
             };
             let _ = live.send(());
             while let Some(Ok(packet)) = reader.next_raw_packet() {
-                if found.send(packet.data.into_owned()).is_err() {
+                let at = Duration::new(packet.ts_sec.into(), packet.ts_frac.saturating_mul(1_000));
+                if found.send((at, packet.data.into_owned())).is_err() {
                     return;
                 }
             }
@@ -81,6 +86,12 @@ impl Tap {
 
     /// The next frame that is already there.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, LabError> {
+        Ok(self.next_at()?.map(|(_, frame)| frame))
+    }
+
+    /// The next frame that is already there, and when the kernel saw it, on its wall clock, to a
+    /// microsecond.
+    pub(super) fn next_at(&mut self) -> Result<Option<(Duration, Vec<u8>)>, LabError> {
         match self.captured.try_recv() {
             Ok(frame) => {
                 self.seen += 1;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod lab;
+mod measured;
 mod setup;
 mod soak;
 mod test;
@@ -21,6 +22,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   test    setup, then formatting, lints and all tests; ends with the number of tests
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
+  measured  calls through example policies, measured in a guest; writes docs/measured.md
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
           as `classify`, only these sections
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
         [task, parts @ ..] if task == "bench" => {
             let done = shell().and_then(|sh| bench::run(&sh, parts));
             return report(done.map(|()| ExitCode::SUCCESS));
+        }
+        [task, rest @ ..] if task == "measured" => {
+            return report(shell().and_then(|sh| measured::run(&sh, rest)));
         }
         [task] => task.as_str(),
         _ => "",

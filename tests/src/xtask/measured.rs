@@ -1,0 +1,96 @@
+//! `cargo xtask measured`: what the example policies do to calls, measured in a guest; writes the table
+//! of docs/measured.md.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use tests::lab::cache::Cache;
+use tests::lab::guest::{Guest, Size};
+use tests::lab::image::{self, Extra};
+use tests::lab::protocol::{Job, Outcome};
+use tests::lab::{Kernel, Target, build};
+use xshell::Shell;
+
+const USAGE: &str = "\
+usage: cargo xtask measured [--target TARGET] [--seconds N]
+
+Boots a guest (default qemu:6.1), sends calls through the rules of several example policies at once for
+N seconds (default 60), prints the table and puts it into docs/measured.md.
+";
+
+const BEGIN: &str = "<!-- measured -->\n";
+const END: &str = "<!-- end -->";
+
+/// Runs the task.
+pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let (mut kernel, mut seconds) = (Kernel::V6_1, 60_u64);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .with_context(|| format!("`{word}` wants a value"))
+        };
+        match word.as_str() {
+            "--target" => match value()?.parse().map_err(anyhow::Error::msg)? {
+                Target::Qemu(wanted) => kernel = wanted,
+                other => bail!("`{other}` is no guest"),
+            },
+            "--seconds" => seconds = value()?.parse().context("`--seconds`")?,
+            _ => {
+                print!("{USAGE}");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    let text = measure(kernel, seconds)?;
+    println!("{text}");
+    let path = sh.current_dir().join("docs/measured.md");
+    let document = fs::read_to_string(&path)?;
+    let (before, rest) = document
+        .split_once(BEGIN)
+        .context("no mark in docs/measured.md")?;
+    let (_, after) = rest.split_once(END).context("no end in docs/measured.md")?;
+    fs::write(&path, format!("{before}{BEGIN}{text}\n{END}{after}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(kernel: Kernel, seconds: u64) -> anyhow::Result<String> {
+    let build = |name| build::one(&["build", "--package", "tests", "--bin", name], name);
+    let mut extras = vec![Extra {
+        host: build("lab-measured")?,
+        guest: String::from("/usr/local/bin/lab-measured"),
+        strip: true,
+    }];
+    // The program looks for the examples where this package has them.
+    let examples = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"));
+    for entry in fs::read_dir(&examples)? {
+        let host = entry?.path();
+        extras.push(Extra {
+            guest: host.to_string_lossy().into_owned(),
+            host,
+            strip: false,
+        });
+    }
+    extras.sort_by(|a, b| a.guest.cmp(&b.guest));
+    let image = image::build(&Cache::open()?, kernel, &build("lab-init")?, &extras)?;
+    let mut guest = Guest::boot(&image, &Size::default())?;
+    eprintln!("measured: {kernel}: {}", guest.describe());
+    let job = Job {
+        command: vec![String::from("lab-measured"), seconds.to_string()],
+        environment: vec![(String::from("EPOCHGATE_PLUG"), String::from("require"))],
+        limit_ms: (seconds + 240) * 1_000,
+    };
+    let (mut said, mut failed) = (Vec::new(), Vec::new());
+    let ended = guest.run(job, |is_error, bytes| match is_error {
+        true => failed.extend_from_slice(bytes),
+        false => said.extend_from_slice(bytes),
+    })?;
+    guest.power_off()?;
+    match ended.outcome {
+        Outcome::Exited(0) => Ok(String::from_utf8_lossy(&said).trim_end().to_owned()),
+        other => bail!("{other:?}: {}", String::from_utf8_lossy(&failed)),
+    }
+}
