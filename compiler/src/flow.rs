@@ -228,15 +228,16 @@ pub struct FlowTable {
     flows: Vec<(FlowKey, Totals)>,
     /// Looked up, never gone through: its order is no one's.
     places: HashMap<FlowKey, usize>,
-    /// Places of flows that were seen of late, by a few bits of their keys.
+    /// Places of flows that were seen of late.
     recent: Recent,
 }
 
 /// A power of two.
 const RECENT: usize = 4096;
 
+/// Places by a few bits of their keys: of each such bits the place that was seen last.
 #[derive(Clone, Debug)]
-struct Recent(Vec<usize>);
+pub(crate) struct Recent(Vec<usize>);
 
 impl Default for Recent {
     fn default() -> Self {
@@ -245,7 +246,8 @@ impl Default for Recent {
 }
 
 impl Recent {
-    fn place(&mut self, key: &FlowKey) -> Option<&mut usize> {
+    /// Where the place of `key` may be noted, or that of another key is.
+    pub(crate) fn place(&mut self, key: &impl Hash) -> Option<&mut usize> {
         let mut mixed = Mixer::default();
         key.hash(&mut mixed);
         // The upper bits of a product depend on all bits of its factors.
@@ -270,6 +272,10 @@ impl Hasher for Mixer {
                 .fold(0, |word, byte| word << 8 | u64::from(*byte));
             self.write_u64(word);
         }
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
     }
 
     fn write_u64(&mut self, word: u64) {

@@ -6,6 +6,7 @@
 //! on the wire. A pause of the guest delays what was sent in it to its end.
 
 mod figures;
+mod gate;
 
 use std::net::IpAddr;
 use std::thread;
@@ -14,13 +15,14 @@ use std::time::Duration;
 use policy_lang::{Headers, Policy, Table, Verdict};
 use qdisc_model::metrics::receiver::{Assumptions, Receiver};
 use qdisc_model::packet::{Packet, Tally};
-use qdisc_model::schedule::{Fate, Outcome, Schedule, through_gate};
+use qdisc_model::schedule::{Fate, Schedule};
 
 use crate::capture::{Frame, Record};
 use crate::flow::{Ends, FlowKey};
 use crate::rtp::{Finder, RtpStream};
 
 pub use figures::{Behind, Figures};
+use gate::{Gate, Gated};
 
 /// What is replayed, and how.
 #[derive(Clone, Debug)]
@@ -74,9 +76,10 @@ pub struct Replayed {
 pub struct Replay<'policy> {
     table: Table<'policy>,
     options: Options,
-    sent: Vec<Sent>,
+    gate: Gate,
     finder: Finder,
-    in_order: bool,
+    /// Frames so far.
+    count: usize,
     /// The frames themselves, if they are wanted behind the gate.
     kept: Option<Vec<Record>>,
 }
@@ -88,22 +91,20 @@ impl<'policy> Replay<'policy> {
     pub fn new(policy: &'policy Policy, options: Options, keep: bool) -> Self {
         Self {
             table: Table::new(policy),
+            gate: Gate::new(&options),
             options,
-            sent: Vec::new(),
             finder: Finder::default(),
-            in_order: true,
+            count: 0,
             kept: keep.then(Vec::new),
         }
     }
 
     /// Takes the next frame of the capture.
     pub fn add(&mut self, frame: Frame<'_>) {
-        let at = nanoseconds(frame.time);
-        self.in_order &= self.sent.last().is_none_or(|before| before.at <= at);
         let headers = Headers::of(frame.bytes);
         let guest = &self.options.guest;
-        self.sent.push(Sent {
-            at,
+        self.gate.add(Sent {
+            at: nanoseconds(frame.time),
             bytes: frame.original_len,
             verdict: match &headers {
                 Some(headers) => self.table.decide(headers).verdict,
@@ -113,46 +114,31 @@ impl<'policy> Replay<'policy> {
                 || source(headers.as_ref()).is_some_and(|source| guest.contains(&source)),
         });
         if let Some(headers) = &headers {
-            self.finder.add_with(self.sent.len() - 1, headers);
+            self.finder.add_with(self.count, headers);
         }
+        self.count += 1;
         if let Some(kept) = &mut self.kept {
             kept.push(frame.to_record());
-        }
-    }
-
-    /// Captures of several interfaces can have frames out of order; the guest sends in order.
-    fn put_in_order(&mut self) {
-        if std::mem::replace(&mut self.in_order, true) {
-            return;
-        }
-        let mut order: Vec<usize> = (0..self.sent.len()).collect();
-        order.sort_by_key(|&index| self.sent.get(index).map(|sent| sent.at));
-        let mut places = vec![0; order.len()];
-        for (place, &index) in order.iter().enumerate() {
-            if let Some(entry) = places.get_mut(index) {
-                *entry = place;
-            }
-        }
-        self.finder
-            .reorder(|index| places.get(index).copied().unwrap_or(index));
-        self.sent.sort_by_key(|sent| sent.at);
-        if let Some(kept) = &mut self.kept {
-            kept.sort_by_key(|record| nanoseconds(record.time));
         }
     }
 
     /// Sends what was read through the gate.
     #[must_use]
     pub fn finish(mut self) -> Replayed {
-        self.put_in_order();
-        let Self {
-            options,
+        let gated = self.gate.finish(&self.options);
+        if let Some(places) = &gated.places {
+            self.finder
+                .reorder(|index| places.get(index).copied().unwrap_or(index));
+            if let Some(kept) = &mut self.kept {
+                kept.sort_by_key(|record| nanoseconds(record.time));
+            }
+        }
+        let Gated {
             sent,
-            finder,
-            kept,
+            fates,
+            most_held,
             ..
-        } = self;
-        let (fates, most_held) = gate(&options, &sent);
+        } = gated;
         let mut result = Replayed {
             streams: Vec::new(),
             foreign: 0,
@@ -164,8 +150,8 @@ impl<'policy> Replay<'policy> {
             output: Vec::new(),
         };
         result.count(&sent, &fates);
-        result.streams = compare(finder.finish(), &options, &sent, &fates);
-        result.output = kept.map_or_else(Vec::new, |kept| output(kept, &fates));
+        result.streams = compare(self.finder.finish(), &self.options, &sent, &fates);
+        result.output = self.kept.map_or_else(Vec::new, |kept| output(kept, &fates));
         result
     }
 }
@@ -183,22 +169,6 @@ pub fn replay(policy: &Policy, options: &Options, records: &[Record]) -> Replaye
         });
     }
     replay.finish()
-}
-
-/// What becomes of each frame. What others than the guest send leaves when it was sent.
-fn gate(options: &Options, sent: &[Sent]) -> (Vec<Fate>, Tally) {
-    let of_guest = (0..).zip(sent).filter(|(_, sent)| sent.of_guest);
-    let of_guest = of_guest.map(|(id, sent)| (sent.at, sent.packet(id)));
-    let Outcome { fates, most_held } = through_gate(options.schedule, options.limit, of_guest);
-    if fates.len() == sent.len() {
-        return (fates, most_held);
-    }
-    let mut of_guest = fates.into_iter();
-    let fates = sent.iter().map(|sent| match sent.of_guest {
-        false => Fate::Left(sent.at),
-        true => of_guest.next().unwrap_or(Fate::Overflow),
-    });
-    (fates.collect(), most_held)
 }
 
 /// The streams as they were sent and behind the gate.

@@ -20,7 +20,7 @@ use policy_lang::field::Transport;
 use qdisc_model::metrics;
 use qdisc_model::metrics::quality::Codec;
 
-use crate::flow::{Ends, FlowKey};
+use crate::flow::{Ends, FlowKey, Recent};
 
 pub use sdp::Session;
 
@@ -134,6 +134,8 @@ pub struct Finder {
     numbers: HashMap<StreamKey, usize>,
     packets: Vec<Candidate>,
     descriptions: Vec<(usize, Vec<u8>)>,
+    search: sdp::Search,
+    recent: Recent,
 }
 
 /// A packet that may be of a stream.
@@ -157,7 +159,7 @@ impl Finder {
     pub fn add_with(&mut self, index: usize, headers: &Headers<'_>) {
         let Some(header) = headers.payload().and_then(Header::of) else {
             if matches!(headers.transport(), Some(Transport::Udp | Transport::Tcp))
-                && let Some(text) = sdp::text(headers.network())
+                && let Some(text) = self.search.text(headers.network())
             {
                 self.descriptions.push((index, text.to_vec()));
             }
@@ -167,10 +169,17 @@ impl Finder {
             flow: FlowKey::with(headers),
             ssrc: header.ssrc,
         };
-        let number = *self.numbers.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            self.keys.len() - 1
-        });
+        let recent = self.recent.place(&key);
+        let number = match recent.as_deref() {
+            Some(&number) if self.keys.get(number) == Some(&key) => number,
+            _ => *self.numbers.entry(key).or_insert_with(|| {
+                self.keys.push(key);
+                self.keys.len() - 1
+            }),
+        };
+        if let Some(recent) = recent {
+            *recent = number;
+        }
         if let Ok(key) = u32::try_from(number) {
             self.packets.push(Candidate {
                 frame: index,

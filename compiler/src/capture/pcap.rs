@@ -51,6 +51,7 @@ impl Reader {
     }
 
     /// The packet that `rest` begins with; nothing if `rest` does not hold all of it.
+    #[inline]
     pub(super) fn step(&self, rest: &[u8]) -> Option<Step> {
         let mut bytes = Bytes::new(rest, self.big_endian);
         let seconds = bytes.u32()?;

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use memchr::memmem::Finder;
+
 /// What has been announced so far.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
@@ -35,7 +37,7 @@ struct Section {
 impl Session {
     /// Reads the descriptions in the bytes of a packet, if there are any.
     pub fn learn(&mut self, bytes: &[u8]) {
-        let Some(text) = text(bytes) else {
+        let Some(text) = Search::default().text(bytes) else {
             return;
         };
         let text = String::from_utf8_lossy(text);
@@ -92,11 +94,26 @@ impl Session {
     }
 }
 
-/// The bytes of a packet from its first description on: from a `v=0` at the end of its line.
-pub(super) fn text(bytes: &[u8]) -> Option<&[u8]> {
-    let ends_line = |at: &usize| matches!(bytes.get(at + 3), Some(b'\r' | b'\n'));
-    let start = memchr::memmem::find_iter(bytes, "v=0").find(ends_line)?;
-    bytes.get(start..)
+/// How a description begins.
+const VERSION: &[u8] = b"v=0";
+
+/// Finds descriptions. To get ready for a search takes as long as to search a packet.
+#[derive(Clone, Debug)]
+pub(super) struct Search(Finder<'static>);
+
+impl Default for Search {
+    fn default() -> Self {
+        Self(Finder::new(VERSION))
+    }
+}
+
+impl Search {
+    /// The bytes of a packet from its first description on: from a `v=0` at the end of its line.
+    pub(super) fn text<'packet>(&self, bytes: &'packet [u8]) -> Option<&'packet [u8]> {
+        let ends_line = |at: &usize| matches!(bytes.get(at + VERSION.len()), Some(b'\r' | b'\n'));
+        let start = self.0.find_iter(bytes).find(ends_line)?;
+        bytes.get(start..)
+    }
 }
 
 /// `IN IP4 10.0.0.1`; with a multicast address perhaps `/ttl`.
