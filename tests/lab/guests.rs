@@ -31,12 +31,13 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("EPOCHGATE_FRAMES", "200"),
 ];
 
-/// Of long rows of disturbed steps, each kernel usually takes its own share; LAB_FULL=1 takes all.
+/// Of long rows of disturbed steps, each kernel usually takes its own share; LAB_FULL=1 takes all. The
+/// fourth call of a script that changes rules is the one whose failure once opened the gate.
 fn usual_share(kernel: Kernel) -> [(&'static str, &'static str); 2] {
     let share = match kernel {
-        Kernel::V6_1 => "1/8",
-        Kernel::V6_12 => "5/8",
-        Kernel::V7 => "3/8",
+        Kernel::V6_1 => "4/8",
+        Kernel::V6_12 => "2/8",
+        Kernel::V7 => "7/8",
     };
     [("EPOCHGATE_SHARE", share), ("EPOCHGATE_SWAPS", "36")]
 }
