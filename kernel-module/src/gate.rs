@@ -10,109 +10,21 @@
 //! Positions outlive packets: a reset of the queue leaves every marker true. What `sch_plug` does
 //! with counts, and gets wrong when packets vanish, is done with places here.
 
+mod config;
+mod stats;
+#[cfg(test)]
+mod tests;
+
 use crate::queue::{Full, Queue};
-
-/// What to do when a packet has no room, besides dropping and counting it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// Nothing.
-    DropNewest,
-    /// Refuse to begin an epoch until something has left, unless no other is in flight.
-    RefuseEpoch,
-    /// Ask for a checkpoint, once in an epoch, from this many bytes on.
-    AskCheckpoint(u64),
-}
-
-/// What a gate is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Most bytes queued.
-    pub limit: u64,
-    /// Most packets queued: it bounds the memory of the queue itself.
-    pub max_packets: usize,
-    /// Most epochs that have ended and are not committed; zero counts as one.
-    pub max_in_flight: usize,
-    /// Beyond the limit.
-    pub overflow: Overflow,
-}
-
-/// What became of a packet: `NET_XMIT_SUCCESS` or `NET_XMIT_DROP`.
-#[derive(Debug)]
-pub enum Xmit<P> {
-    /// In the queue, and perhaps the user should be asked for a checkpoint.
-    Queued {
-        /// Ask now.
-        ask: bool,
-    },
-    /// The caller frees the packet. Counted already.
-    Drop {
-        /// The packet.
-        packet: P,
-        /// Ask now.
-        ask: bool,
-    },
-}
-
-/// Why a command was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// `-EINVAL`: begins neither the open epoch nor the next.
-    NotNext,
-    /// `-ENOSPC`: too many epochs in flight.
-    InFlight,
-    /// `-ENOBUFS`: overflowed, and set to refuse epochs.
-    Overflowed,
-    /// `-EBUSY`: the epoch is still open.
-    Open,
-    /// `-ENOENT`: the epoch never began.
-    NoEpoch,
-    /// `-EAGAIN`: an older one comes first.
-    NotOldest,
-    /// `-ECANCELED`: the epoch was aborted.
-    Aborted,
-    /// `-EALREADY`: an abort came after the commit.
-    Committed,
-}
-
-/// Packets and bytes, as `struct gnet_stats_basic` counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bstats {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-impl Bstats {
-    /// Counts a packet. The counters wrap, as the kernel's do.
-    const fn update(&mut self, len: u32) {
-        self.packets = self.packets.wrapping_add(1);
-        // CAST: `u32` to `u64` loses nothing.
-        self.bytes = self.bytes.wrapping_add(len as u64);
-    }
-}
-
-/// What ever happened to packets here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Passed by, as told with [`Gate::passed`].
-    pub passed: Bstats,
-    /// Dequeued.
-    pub sent: Bstats,
-    /// Dropped for the limit, or for want of memory.
-    pub overflow: Bstats,
-    /// Dropped with their epoch.
-    pub aborted: Bstats,
-    /// Dropped by a reset.
-    pub purged: Bstats,
-    /// Commands refused.
-    pub refused: u64,
-}
+pub use config::{Config, Error, Late, Overflow, Xmit};
+pub use stats::{Bstats, Stats};
 
 #[derive(Debug)]
 struct Held<P> {
     packet: P,
     len: u32,
+    /// It waits for no commit: it was there, or came, while the gate was open.
+    unprotected: bool,
 }
 
 /// The end of an epoch: all packets before this position, and behind the marker before, are its.
@@ -120,14 +32,17 @@ struct Held<P> {
 struct Marker {
     epoch: u64,
     end: u64,
+    /// When its first packet came that has not left or been lost by other ways; 0 without one.
+    since: u64,
 }
 
 /// One gate over packets of type `P`, each of which the gate owns while it is queued.
 ///
 /// # Invariants
 ///
-/// Markers stand in the order of their epochs and their ends never decrease; all ends are at least
-/// `released` and at most the queue's end. `backlog` is the sum of the lengths in the queue.
+/// Markers stand in the order of their epochs and their ends never decrease; all ends are at most the
+/// queue's end. Packets before `released` may leave; while the gate is open, that is all of them.
+/// `backlog` is the sum of the lengths in the queue.
 #[derive(Debug)]
 pub struct Gate<P> {
     queue: Queue<Held<P>>,
@@ -138,8 +53,13 @@ pub struct Gate<P> {
     backlog: u64,
     limit: u64,
     overflow: Overflow,
+    on_late: Late,
+    /// When the first packet of the open epoch came; 0 without one.
+    since: u64,
+    wide_open: bool,
     overflowed: bool,
     asked: bool,
+    late: bool,
     stats: Stats,
 }
 
@@ -157,8 +77,12 @@ impl<P> Gate<P> {
             backlog: 0,
             limit: config.limit,
             overflow: config.overflow,
+            on_late: config.late,
+            since: 0,
+            wide_open: false,
             overflowed: false,
             asked: false,
+            late: false,
             stats: Stats::default(),
         }
     }
@@ -168,17 +92,29 @@ impl<P> Gate<P> {
         self.stats.passed.update(len);
     }
 
-    /// Queues a packet of `len` bytes (`skb->len`) in the open epoch.
-    pub fn enqueue(&mut self, packet: P, len: u32) -> Xmit<P> {
+    /// Queues a packet of `len` bytes (`skb->len`) in the open epoch, at the time `now`, which is
+    /// any clock that never stands at 0.
+    pub fn enqueue(&mut self, packet: P, len: u32, now: u64) -> Xmit<P> {
         let backlog = self.backlog.saturating_add(u64::from(len));
+        let held = Held {
+            packet,
+            len,
+            unprotected: self.wide_open,
+        };
         let refused = if backlog > self.limit {
-            Err(Full(Held { packet, len }))
+            Err(Full(held))
         } else {
-            self.queue.push_back(Held { packet, len })
+            self.queue.push_back(held)
         };
         match refused {
             Ok(()) => {
                 self.backlog = backlog;
+                // INVARIANT: what comes while the gate is open may leave.
+                if self.wide_open {
+                    self.released = self.queue.end();
+                } else if self.since == 0 {
+                    self.since = now;
+                }
                 Xmit::Queued {
                     ask: self.ask(false),
                 }
@@ -220,7 +156,11 @@ impl<P> Gate<P> {
         }
         let held = self.queue.pop_front()?;
         self.uncharge(held.len);
-        self.stats.sent.update(held.len);
+        if held.unprotected {
+            self.stats.unprotected.update(held.len);
+        } else {
+            self.stats.sent.update(held.len);
+        }
         Some(held.packet)
     }
 
@@ -230,7 +170,8 @@ impl<P> Gate<P> {
         self.overflowed = false;
     }
 
-    /// Ends the open epoch and begins `epoch`, the next one. A repetition has no effect.
+    /// Ends the open epoch and begins `epoch`, the next one. Beginning the open one again ends
+    /// nothing. Either closes a gate that was opened.
     ///
     /// # Errors
     ///
@@ -238,7 +179,10 @@ impl<P> Gate<P> {
     /// [`Error::Overflowed`].
     pub fn begin(&mut self, epoch: u64) -> Result<(), Error> {
         match epoch.checked_sub(self.open) {
-            Some(0) => return Ok(()),
+            Some(0) => {
+                self.wide_open = false;
+                return Ok(());
+            }
             Some(1) => {}
             _ => return self.refuse(Error::NotNext),
         }
@@ -246,6 +190,7 @@ impl<P> Gate<P> {
         let marker = Marker {
             epoch: self.open,
             end: self.queue.end(),
+            since: self.since,
         };
         // INVARIANT: the marker is the newest and stands at the queue's end. It is taken back if
         // the gate is full, so that the two refusals keep their order.
@@ -257,6 +202,8 @@ impl<P> Gate<P> {
             return self.refuse(Error::Overflowed);
         }
         self.open = epoch;
+        self.since = 0;
+        self.wide_open = false;
         self.asked = false;
         Ok(())
     }
@@ -285,8 +232,9 @@ impl<P> Gate<P> {
         // INVARIANT: the marker goes, and all others end where it ends or later.
         self.markers.pop_front();
         let from = self.released.max(self.queue.first());
-        self.released = marker.end;
+        self.released = self.released.max(marker.end);
         self.committed = epoch;
+        self.late = false;
         Ok(marker.end.saturating_sub(from))
     }
 
@@ -312,7 +260,7 @@ impl<P> Gate<P> {
         let before = offset
             .checked_sub(1)
             .and_then(|before| self.markers.get(before));
-        let start = before.map_or(self.released, |marker| marker.end);
+        let start = before.map_or(0, |marker| marker.end).max(self.released);
         // INVARIANT: every marker that ends behind `start` goes before its packets do.
         while self.markers.len() > offset {
             self.markers.pop_back();
@@ -328,8 +276,75 @@ impl<P> Gate<P> {
             free(held.packet);
         }
         self.open = self.open.saturating_add(1);
+        self.since = 0;
         self.asked = false;
+        self.late = false;
         Ok(dropped)
+    }
+
+    /// Gives up protection: everything may leave, and what comes passes behind it, until the next
+    /// [`Gate::begin`]. Epochs go on being numbered and committed.
+    pub fn open_up(&mut self) {
+        self.wide_open = true;
+        let waiting = self.released.saturating_sub(self.queue.first());
+        // CAST: it is at most the length of the queue, or the loop does nothing.
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        for offset in waiting..self.queue.len() {
+            if let Some(held) = self.queue.get_mut(offset) {
+                held.unprotected = true;
+            }
+        }
+        // INVARIANT: all that is there may leave.
+        self.released = self.released.max(self.queue.end());
+        self.forget_times();
+    }
+
+    /// The watchdog's time is over. If nothing waits for a commit, nothing happens, and the answer
+    /// is no. Otherwise the gate is late until the next commit or abort, and does what was set;
+    /// packets that this drops are handed to `free`.
+    pub fn bark(&mut self, free: impl FnMut(P)) -> bool {
+        if !self.waits() {
+            return false;
+        }
+        self.stats.late = self.stats.late.wrapping_add(1);
+        match self.on_late {
+            Late::Hold => {}
+            Late::Abort => {
+                let oldest = self.oldest().unwrap_or(self.open);
+                // It is in flight or open: nothing to refuse.
+                let _dropped = self.abort(oldest, free);
+            }
+            Late::Open => self.open_up(),
+        }
+        self.late = true;
+        true
+    }
+
+    /// Whether anything waits for a commit: a packet, or an epoch that has ended.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        let held = !self.queue.is_empty() && self.queue.end() > self.released;
+        held || self.markers.len() > 0
+    }
+
+    /// When the oldest packet came that waits for a commit; `None` without one.
+    #[must_use]
+    pub fn waiting_since(&self) -> Option<u64> {
+        let in_flight = (0..self.markers.len()).find_map(|offset| {
+            let since = self.markers.get(offset)?.since;
+            (since != 0).then_some(since)
+        });
+        in_flight.or_else(|| (self.since != 0).then_some(self.since))
+    }
+
+    /// None of the packets that came before now waits any more.
+    fn forget_times(&mut self) {
+        self.since = 0;
+        for offset in 0..self.markers.len() {
+            if let Some(marker) = self.markers.get_mut(offset) {
+                marker.since = 0;
+            }
+        }
     }
 
     /// The marker of an epoch and its place among the markers.
@@ -353,11 +368,69 @@ impl<P> Gate<P> {
             self.stats.purged.update(held.len);
             free(held.packet);
         }
+        self.forget_times();
     }
 
     /// Sets the limit in bytes. What is queued stays.
     pub const fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Sets what happens beyond the limit.
+    pub const fn set_overflow(&mut self, overflow: Overflow) {
+        self.overflow = overflow;
+    }
+
+    /// What happens beyond the limit.
+    #[must_use]
+    pub const fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Sets what happens when no commit comes.
+    pub const fn set_late(&mut self, late: Late) {
+        self.on_late = late;
+    }
+
+    /// What happens when no commit comes.
+    #[must_use]
+    pub const fn on_late(&self) -> Late {
+        self.on_late
+    }
+
+    /// Sets the most epochs in flight; those that are stay.
+    pub fn set_max_in_flight(&mut self, max: usize) {
+        self.markers.set_max(max.max(1));
+    }
+
+    /// Whether protection is given up.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.wide_open
+    }
+
+    /// Whether the watchdog found something late, with no commit or abort since.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        self.late
+    }
+
+    /// Whether a packet found no room and nothing has left since.
+    #[must_use]
+    pub const fn is_overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Whether a checkpoint was asked for in the open epoch.
+    #[must_use]
+    pub const fn is_asking(&self) -> bool {
+        self.asked
     }
 
     /// Packets in the queue: `qlen`.
@@ -400,67 +473,5 @@ impl<P> Gate<P> {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Config, Error, Gate, Overflow, Xmit};
-
-    fn gate(max_packets: usize, max_in_flight: usize) -> Gate<u32> {
-        let overflow = Overflow::DropNewest;
-        Gate::new(Config {
-            limit: 1 << 20,
-            max_packets,
-            max_in_flight,
-            overflow,
-        })
-    }
-
-    #[test]
-    fn a_packet_without_a_slot_comes_back_and_is_counted() {
-        let mut gate = gate(1, 1);
-        assert!(matches!(gate.enqueue(1, 60), Xmit::Queued { .. }));
-        assert!(matches!(
-            gate.enqueue(2, 60),
-            Xmit::Drop {
-                packet: 2,
-                ask: false
-            }
-        ));
-        assert_eq!(
-            (gate.stats().overflow.packets, gate.stats().overflow.bytes),
-            (1, 60)
-        );
-        assert_eq!((gate.qlen(), gate.backlog()), (1, 60));
-    }
-
-    #[test]
-    fn a_marker_stays_true_over_a_flap() {
-        let mut gate = gate(64, 2);
-        for packet in 0..3 {
-            gate.enqueue(packet, 60);
-        }
-        assert_eq!(gate.begin(2), Ok(()));
-        gate.reset(drop);
-        for packet in 3..8 {
-            gate.enqueue(packet, 60);
-        }
-        assert_eq!(gate.commit(1), Ok(0));
-        assert_eq!(gate.dequeue(), None);
-        assert_eq!(gate.begin(3), Ok(()));
-        assert_eq!(gate.commit(2), Ok(5));
-        assert_eq!(gate.dequeue(), Some(3));
-    }
-
-    #[test]
-    fn a_repeated_begin_loses_no_epoch() {
-        let mut gate = gate(64, 2);
-        gate.enqueue(0, 60);
-        assert_eq!(gate.begin(2), Ok(()));
-        assert_eq!(gate.begin(2), Ok(()));
-        assert_eq!(gate.begin(4), Err(Error::NotNext));
-        assert_eq!(gate.commit(1), Ok(1));
-        assert_eq!(gate.dequeue(), Some(0));
     }
 }

@@ -34,6 +34,8 @@ mod lockstep {
         Limit {
             bytes: u64,
         },
+        Open,
+        Bark,
     }
 
     /// What either gate says in answer to a step.
@@ -75,6 +77,10 @@ mod lockstep {
         aborted: Tally,
         purged: Tally,
         refused: u64,
+        is_open: bool,
+        is_late: bool,
+        late: u64,
+        unprotected: Tally,
     }
 
     trait Gate {
@@ -132,6 +138,11 @@ mod lockstep {
                     self.set_limit(bytes);
                     Answer::Done
                 }
+                Step::Open => {
+                    self.open_up();
+                    Answer::Done
+                }
+                Step::Bark => Answer::Lost(ids(&self.bark())),
             }
         }
 
@@ -149,6 +160,10 @@ mod lockstep {
                 aborted: counters.aborted,
                 purged: counters.purged,
                 refused: counters.refused,
+                is_open: self.is_open(),
+                is_late: self.is_late(),
+                late: counters.late,
+                unprotected: counters.unprotected,
             }
         }
     }
@@ -188,7 +203,7 @@ mod lockstep {
                 Step::Packet {
                     bytes,
                     verdict: Verdict::Buffer,
-                } => match self.enqueue(id, bytes) {
+                } => match self.enqueue(id, bytes, id + 1) {
                     kernel::Xmit::Queued { ask } => Answer::Queued { ask },
                     kernel::Xmit::Drop { packet, ask } => Answer::Dropped { id: packet, ask },
                 },
@@ -226,6 +241,16 @@ mod lockstep {
                     self.set_limit(bytes);
                     Answer::Done
                 }
+                Step::Open => {
+                    self.open_up();
+                    Answer::Done
+                }
+                Step::Bark => {
+                    let mut lost = Vec::new();
+                    self.bark(|packet| lost.push(packet));
+                    lost.sort_unstable();
+                    Answer::Lost(lost)
+                }
             }
         }
 
@@ -250,6 +275,10 @@ mod lockstep {
                 aborted: tally(stats.aborted),
                 purged: tally(stats.purged),
                 refused: stats.refused,
+                is_open: self.is_open(),
+                is_late: self.is_late(),
+                late: stats.late,
+                unprotected: tally(stats.unprotected),
             }
         }
     }
@@ -259,6 +288,7 @@ mod lockstep {
         limit: u64,
         in_flight: usize,
         on_overflow: model::OnOverflow,
+        on_late: model::OnLate,
     ) -> (model::Gate, kernel::Gate<u64>) {
         let overflow = match on_overflow {
             model::OnOverflow::DropNewest => kernel::Overflow::DropNewest,
@@ -270,13 +300,18 @@ mod lockstep {
             max_packets: 1 << 20,
             max_in_flight: in_flight,
             overflow,
+            late: match on_late {
+                model::OnLate::Hold => kernel::Late::Hold,
+                model::OnLate::Abort => kernel::Late::Abort,
+                model::OnLate::Open => kernel::Late::Open,
+            },
         };
         (
             model::Gate::new(model::Settings {
                 limit,
                 in_flight,
                 on_overflow,
-                on_late: model::OnLate::Hold,
+                on_late,
             }),
             kernel::Gate::new(config),
         )
@@ -295,6 +330,8 @@ mod lockstep {
             2 => Just(Step::Run),
             1 => Just(Step::Reset),
             1 => (0_u64..40_000).prop_map(|bytes| Step::Limit { bytes }),
+            1 => Just(Step::Open),
+            1 => Just(Step::Bark),
         ];
         proptest::collection::vec(step, 0..80)
     }
@@ -307,6 +344,14 @@ mod lockstep {
         ]
     }
 
+    fn on_late() -> impl Strategy<Value = model::OnLate> {
+        prop_oneof![
+            Just(model::OnLate::Hold),
+            Just(model::OnLate::Abort),
+            Just(model::OnLate::Open),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -315,9 +360,10 @@ mod lockstep {
             limit in 0_u64..40_000,
             in_flight in 0_usize..5,
             on_overflow in on_overflow(),
+            on_late in on_late(),
             steps in steps(),
         ) {
-            let (mut model, mut module) = pair(limit, in_flight, on_overflow);
+            let (mut model, mut module) = pair(limit, in_flight, on_overflow, on_late);
             for (id, step) in (0..).zip(steps) {
                 assert_eq!(module.step(id, step), model.step(id, step), "answer to {step:?}");
                 assert_eq!(module.state(), model.state(), "state after {step:?}");

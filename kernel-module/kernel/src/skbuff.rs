@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A packet that Rust owns. Upstream has none yet for networking; the form follows its other owners
+//! of C objects, such as `rust/kernel/types.rs` (`ForeignOwnable`).
+//!
+//! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use core::mem;
+use core::ptr::NonNull;
+
+use crate::bindings;
+
+/// A `struct sk_buff`, freed when dropped.
+///
+/// # Invariants
+///
+/// The pointer is that of a live packet that nobody else owns.
+#[derive(Debug)]
+pub struct SkBuff(NonNull<bindings::sk_buff>);
+
+// SAFETY: a packet belongs to no thread.
+unsafe impl Send for SkBuff {}
+
+impl SkBuff {
+    /// Takes over a packet.
+    ///
+    /// # Safety
+    ///
+    /// The packet is alive, and its owner gives it up.
+    #[must_use]
+    pub unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: the caller's promise.
+        Self(skb)
+    }
+
+    /// Gives the packet away.
+    #[must_use]
+    pub fn into_raw(self) -> NonNull<bindings::sk_buff> {
+        let skb = self.0;
+        mem::forget(self);
+        skb
+    }
+
+    /// The packet, which stays owned here.
+    #[must_use]
+    pub const fn as_raw(&self) -> NonNull<bindings::sk_buff> {
+        self.0
+    }
+
+    /// `skb->len`: bytes from the link layer's header on.
+    #[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        // SAFETY: the invariant of this type.
+        unsafe { bindings::skb_len(self.0) }
+    }
+
+    /// `skb->mark`.
+    #[must_use]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: the invariant of this type.
+        unsafe { bindings::skb_mark(self.0) }
+    }
+}
+
+impl Drop for SkBuff {
+    fn drop(&mut self) {
+        // SAFETY: the invariant of this type, and it is used no more.
+        unsafe { bindings::skb_free(self.0) };
+    }
+}
