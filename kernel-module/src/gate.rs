@@ -324,7 +324,7 @@ impl<P> Gate<P> {
     #[must_use]
     pub const fn waits(&self) -> bool {
         let held = !self.queue.is_empty() && self.queue.end() > self.released;
-        held || self.markers.len() > 0
+        held || !self.markers.is_empty()
     }
 
     /// When the oldest packet came that waits for a commit; `None` without one.

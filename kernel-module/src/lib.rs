@@ -13,5 +13,17 @@
 #[cfg(test)]
 extern crate alloc;
 
+pub mod classifier;
 pub mod gate;
+pub mod netlink;
+pub mod qdisc;
 pub mod queue;
+pub mod sch_epochgate;
+
+kernel::prelude::module! {
+    type: sch_epochgate::EpochGate,
+    name: "sch_epochgate",
+    authors: ["the Epochgate authors"],
+    description: "Holds packets until the checkpoint of their epoch is committed",
+    license: "GPL",
+}

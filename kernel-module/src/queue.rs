@@ -315,7 +315,7 @@ mod tests {
                 assert_eq!(queue.push_back(before).is_err(), needs_memory);
             });
             assert_eq!(queue.len(), before + usize::from(!needs_memory));
-            assert_eq!(queue.front().copied(), (queue.len() > 0).then_some(0));
+            assert_eq!(queue.front().copied(), (!queue.is_empty()).then_some(0));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod build;
 pub mod cache;
 pub mod cpio;
 pub mod guest;
+pub mod headers;
 pub mod image;
 pub mod kernel;
 pub mod modules;

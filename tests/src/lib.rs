@@ -1,6 +1,7 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, a laboratory
 //! of network namespaces on the running kernel, the lab of guests with Debian's kernels, scenarios
-//! for all of them, the model of plug in lockstep with the kernel's, and how a test skips.
+//! for all of them, the model of plug in lockstep with the kernel's, the kernel module built and
+//! driven, and how a test skips.
 
 use std::io::Write;
 
@@ -9,6 +10,7 @@ pub mod differential;
 pub mod examples;
 pub mod fuzz;
 pub mod generate;
+pub mod kmod;
 pub mod lab;
 pub mod lockstep;
 pub mod measure;

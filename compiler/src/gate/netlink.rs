@@ -94,6 +94,14 @@ pub struct Message {
     pub(super) body: Vec<u8>,
 }
 
+impl Message {
+    /// What stands behind the header.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
 /// A socket to the kernel's routing family.
 #[derive(Debug)]
 pub struct Socket {

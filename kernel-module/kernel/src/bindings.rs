@@ -11,7 +11,8 @@ mod host;
 #[cfg(not(MODULE))]
 pub use host::{
     Qdisc, kfree, kmalloc, print, qdisc_dequeued, qdisc_drop_queued, qdisc_enqueued,
-    qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free, skb_len, skb_mark, testing,
+    qdisc_not_enqueued, qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free,
+    skb_len, skb_mark, testing,
 };
 
 #[cfg(MODULE)]
@@ -19,7 +20,8 @@ mod glue;
 #[cfg(MODULE)]
 pub use glue::{
     Qdisc, kfree, kmalloc, print, qdisc_dequeued, qdisc_drop_queued, qdisc_enqueued,
-    qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free, skb_len, skb_mark,
+    qdisc_not_enqueued, qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free,
+    skb_len, skb_mark,
 };
 
 /// `ARCH_KMALLOC_MINALIGN`, the least of all architectures with 64 bits.

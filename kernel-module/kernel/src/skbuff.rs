@@ -28,6 +28,7 @@ impl SkBuff {
     ///
     /// The packet is alive, and its owner gives it up.
     #[must_use]
+    #[inline]
     pub unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: the caller's promise.
         Self(skb)
@@ -35,6 +36,7 @@ impl SkBuff {
 
     /// Gives the packet away.
     #[must_use]
+    #[inline]
     pub fn into_raw(self) -> NonNull<bindings::sk_buff> {
         let skb = self.0;
         mem::forget(self);
@@ -43,6 +45,7 @@ impl SkBuff {
 
     /// The packet, which stays owned here.
     #[must_use]
+    #[inline]
     pub const fn as_raw(&self) -> NonNull<bindings::sk_buff> {
         self.0
     }
@@ -50,6 +53,7 @@ impl SkBuff {
     /// `skb->len`: bytes from the link layer's header on.
     #[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
     #[must_use]
+    #[inline]
     pub fn len(&self) -> u32 {
         // SAFETY: the invariant of this type.
         unsafe { bindings::skb_len(self.0) }
@@ -57,6 +61,7 @@ impl SkBuff {
 
     /// `skb->mark`.
     #[must_use]
+    #[inline]
     pub fn mark(&self) -> u32 {
         // SAFETY: the invariant of this type.
         unsafe { bindings::skb_mark(self.0) }
@@ -64,6 +69,7 @@ impl SkBuff {
 }
 
 impl Drop for SkBuff {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the invariant of this type, and it is used no more.
         unsafe { bindings::skb_free(self.0) };

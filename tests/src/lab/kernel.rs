@@ -28,6 +28,11 @@ impl Kernel {
         }
     }
 
+    /// The release that its packages are of.
+    pub(super) fn release(self) -> Release {
+        self.source().0
+    }
+
     /// Gets the newest build of this line.
     ///
     /// # Errors

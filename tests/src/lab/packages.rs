@@ -318,7 +318,7 @@ fn unavailable(reason: String) -> LabError {
 }
 
 /// Runs a command to its end: its standard output, or what it complained of.
-pub(super) fn run(command: &mut Command) -> Result<String, String> {
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let shown = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()

@@ -3,6 +3,7 @@
 //! In Rust instead of shell or make, so that a clone needs only cargo (matklad's xtask pattern).
 
 mod bench;
+mod kmod;
 mod lab;
 mod measured;
 mod setup;
@@ -21,6 +22,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   setup   install the Debian packages that the tests use (needs root; says what it can't)
   test    setup, then formatting, lints and all tests; ends with the number of tests
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
+  kmod    builds the kernel module and tries it in guests; `cargo xtask kmod --help`
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
   measured  calls through example policies, measured in a guest; writes docs/measured.md
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let task = match arguments.as_slice() {
         [task, rest @ ..] if task == "lab" => return report(lab::run(rest)),
+        [task, rest @ ..] if task == "kmod" => return report(kmod::run(rest)),
         [task, rest @ ..] if task == "soak" => {
             return report(shell().and_then(|sh| soak::run(&sh, rest)));
         }

@@ -15,7 +15,6 @@ use crate::alloc::Flags;
 /// `struct sk_buff`, which only C looks into.
 #[repr(C)]
 #[derive(Debug)]
-#[expect(non_camel_case_types, reason = "the name that C has")]
 pub struct sk_buff {
     _opaque: [u8; 0],
 }
@@ -38,6 +37,7 @@ mod c {
         pub(super) fn epochgate_skb_mark(skb: *const sk_buff) -> u32;
         pub(super) fn epochgate_skb_free(skb: *mut sk_buff);
         pub(super) fn epochgate_enqueued(sch: *mut Qdisc, skb: *mut sk_buff);
+        pub(super) fn epochgate_not_enqueued(sch: *mut Qdisc, skb: *mut sk_buff);
         pub(super) fn epochgate_dequeued(sch: *mut Qdisc, skb: *mut sk_buff);
         pub(super) fn epochgate_drop_queued(sch: *mut Qdisc, skb: *mut sk_buff);
         pub(super) fn epochgate_overlimit(sch: *mut Qdisc);
@@ -48,6 +48,7 @@ mod c {
 
 /// `kmalloc`; quiet when there is no memory.
 #[must_use]
+#[inline]
 pub fn kmalloc(bytes: usize, flags: Flags) -> Option<NonNull<c_void>> {
     // SAFETY: any size may be asked for.
     NonNull::new(unsafe { c::epochgate_kmalloc(bytes, flags.0) })
@@ -58,12 +59,14 @@ pub fn kmalloc(bytes: usize, flags: Flags) -> Option<NonNull<c_void>> {
 /// # Safety
 ///
 /// The memory came from [`kmalloc`] and is not used any more.
+#[inline]
 pub unsafe fn kfree(memory: NonNull<c_void>, _bytes: usize) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_kfree(memory.as_ptr()) };
 }
 
 /// `printk`; the text ends with a zero byte.
+#[inline]
 pub fn print(level: Level, text: &'static str) {
     // SAFETY: the macros of `print` put the zero byte there, and C only reads.
     unsafe { c::epochgate_print((level == Level::Warn).into(), text.as_ptr().cast()) };
@@ -75,6 +78,7 @@ pub fn print(level: Level, text: &'static str) {
 ///
 /// `skb` is a packet that the caller owns.
 #[must_use]
+#[inline]
 pub unsafe fn skb_len(skb: NonNull<sk_buff>) -> u32 {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_skb_len(skb.as_ptr()) }
@@ -86,6 +90,7 @@ pub unsafe fn skb_len(skb: NonNull<sk_buff>) -> u32 {
 ///
 /// `skb` is a packet that the caller owns.
 #[must_use]
+#[inline]
 pub unsafe fn skb_mark(skb: NonNull<sk_buff>) -> u32 {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_skb_mark(skb.as_ptr()) }
@@ -96,6 +101,7 @@ pub unsafe fn skb_mark(skb: NonNull<sk_buff>) -> u32 {
 /// # Safety
 ///
 /// `skb` is a packet that the caller owns, and gives up.
+#[inline]
 pub unsafe fn skb_free(skb: NonNull<sk_buff>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_skb_free(skb.as_ptr()) };
@@ -106,9 +112,21 @@ pub unsafe fn skb_free(skb: NonNull<sk_buff>) {
 /// # Safety
 ///
 /// Both are alive and the lock of the qdisc's root is held; so in all functions below.
+#[inline]
 pub unsafe fn qdisc_enqueued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_enqueued(sch.as_ptr(), skb.as_ptr()) };
+}
+
+/// `sch->q.qlen--` and `qdisc_qstats_backlog_dec`.
+///
+/// # Safety
+///
+/// As for [`qdisc_enqueued`].
+#[inline]
+pub unsafe fn qdisc_not_enqueued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
+    // SAFETY: the caller's promise.
+    unsafe { c::epochgate_not_enqueued(sch.as_ptr(), skb.as_ptr()) };
 }
 
 /// `sch->q.qlen--`, `qdisc_qstats_backlog_dec` and `qdisc_bstats_update`.
@@ -116,6 +134,7 @@ pub unsafe fn qdisc_enqueued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
 /// # Safety
 ///
 /// As for [`qdisc_enqueued`].
+#[inline]
 pub unsafe fn qdisc_dequeued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_dequeued(sch.as_ptr(), skb.as_ptr()) };
@@ -127,6 +146,7 @@ pub unsafe fn qdisc_dequeued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
 /// # Safety
 ///
 /// As for [`qdisc_enqueued`]; `skb` is given up.
+#[inline]
 pub unsafe fn qdisc_drop_queued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_drop_queued(sch.as_ptr(), skb.as_ptr()) };
@@ -137,6 +157,7 @@ pub unsafe fn qdisc_drop_queued(sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
 /// # Safety
 ///
 /// As for [`qdisc_enqueued`].
+#[inline]
 pub unsafe fn qdisc_overlimit(sch: NonNull<Qdisc>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_overlimit(sch.as_ptr()) };
@@ -147,6 +168,7 @@ pub unsafe fn qdisc_overlimit(sch: NonNull<Qdisc>) {
 /// # Safety
 ///
 /// As for [`qdisc_enqueued`].
+#[inline]
 pub unsafe fn qdisc_schedule(sch: NonNull<Qdisc>) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_schedule(sch.as_ptr()) };
@@ -157,6 +179,7 @@ pub unsafe fn qdisc_schedule(sch: NonNull<Qdisc>) {
 /// # Safety
 ///
 /// As for [`qdisc_enqueued`].
+#[inline]
 pub unsafe fn qdisc_watchdog(sch: NonNull<Qdisc>, expires: u64) {
     // SAFETY: the caller's promise.
     unsafe { c::epochgate_watchdog(sch.as_ptr(), expires) };

@@ -55,7 +55,8 @@ pub mod testing {
     use core::cell::Cell;
     use std::boxed::Box;
 
-    use super::sk_buff;
+    use super::{Qdisc, sk_buff};
+    use crate::sch_generic;
     use crate::skbuff::SkBuff;
 
     std::thread_local! {
@@ -79,6 +80,39 @@ pub mod testing {
         let raw = core::ptr::NonNull::from(Box::leak(Box::new(skb)));
         // SAFETY: it was just made as one, and nobody else has it.
         unsafe { SkBuff::from_raw(raw) }
+    }
+
+    /// A qdisc with nothing in it, as the core sees it.
+    #[derive(Debug, Default)]
+    pub struct Root(Box<Qdisc>);
+
+    impl Root {
+        /// Does something while the root is locked; who has it alone holds its lock.
+        pub fn locked<T>(&mut self, work: impl FnOnce(&mut sch_generic::Qdisc) -> T) -> T {
+            let raw = core::ptr::NonNull::from(&mut *self.0);
+            // SAFETY: it lives as long as this is borrowed, by nobody else.
+            let mut sch = unsafe { sch_generic::Qdisc::from_raw(raw) };
+            work(&mut sch)
+        }
+
+        /// What the core counts.
+        #[must_use]
+        pub fn counts(&self) -> Qdisc {
+            *self.0
+        }
+
+        /// `qdisc_reset`: what the core does beside the operation.
+        pub fn reset(&mut self) {
+            self.0.qlen = 0;
+            self.0.backlog = 0;
+        }
+    }
+
+    /// What a test made this packet as.
+    #[must_use]
+    pub fn look(skb: &SkBuff) -> sk_buff {
+        // SAFETY: the invariant of the type.
+        unsafe { *skb.as_raw().as_ref() }
     }
 
     /// Packets made on this thread and not freed on it.
@@ -171,6 +205,18 @@ pub unsafe fn qdisc_enqueued(mut sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
     let (sch, skb) = unsafe { (sch.as_mut(), skb.as_ref()) };
     sch.qlen = sch.qlen.wrapping_add(1);
     sch.backlog = sch.backlog.wrapping_add(skb.pkt_len);
+}
+
+/// `sch->q.qlen--` and `qdisc_qstats_backlog_dec`.
+///
+/// # Safety
+///
+/// As for [`qdisc_enqueued`].
+pub unsafe fn qdisc_not_enqueued(mut sch: NonNull<Qdisc>, skb: NonNull<sk_buff>) {
+    // SAFETY: the caller's promise.
+    let (sch, skb) = unsafe { (sch.as_mut(), skb.as_ref()) };
+    sch.qlen = sch.qlen.wrapping_sub(1);
+    sch.backlog = sch.backlog.wrapping_sub(skb.pkt_len);
 }
 
 /// `sch->q.qlen--`, `qdisc_qstats_backlog_dec` and `qdisc_bstats_update`.

@@ -1,0 +1,90 @@
+//! `cargo xtask kmod`: the kernel module, built and tried.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::bail;
+use tests::kmod::build;
+use tests::lab::cache::Cache;
+use tests::lab::{Kernel, LabError};
+
+const USAGE: &str = "\
+usage: cargo xtask kmod build [--kernel 6.1|6.12]... [--to DIRECTORY]
+       cargo xtask kmod test [--kernel 6.1|6.12]... [FILTER]
+
+`build` gets the headers of Debian's newest kernels of these lines and builds sch_epochgate.ko for
+each, in a directory named after the kernel's release; default both, below target/kmod.
+
+`test` boots these kernels in QEMU, loads the module and runs the trials of the group `module`.
+";
+
+/// Runs the task.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let mut kernels = Vec::new();
+    let mut to = crate::root().join("target/kmod");
+    let mut filter = String::from("module::");
+    let mut words = arguments.iter();
+    let task = words.next().map(String::as_str);
+    while let Some(word) = words.next() {
+        match (word.as_str(), task) {
+            ("--kernel", _) => kernels.push(kernel(words.next())?),
+            ("--to", Some("build")) => {
+                let Some(directory) = words.next() else {
+                    bail!("`--to` wants a directory");
+                };
+                to = PathBuf::from(directory);
+            }
+            (own, Some("test")) if !own.starts_with('-') => filter = own.to_owned(),
+            (other, _) => bail!("`{other}` is no option; see `cargo xtask kmod --help`"),
+        }
+    }
+    if kernels.is_empty() {
+        kernels = build::KERNELS.into();
+    }
+    match task {
+        Some("build") => build_all(&kernels, &to),
+        Some("test") => test(&kernels, &filter),
+        _ => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn kernel(name: Option<&String>) -> anyhow::Result<Kernel> {
+    match name.map(String::as_str) {
+        Some("6.1") => Ok(Kernel::V6_1),
+        Some("6.12") => Ok(Kernel::V6_12),
+        _ => bail!("`--kernel` wants 6.1 or 6.12"),
+    }
+}
+
+fn build_all(kernels: &[Kernel], to: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let cache = Cache::open()?;
+    let to = std::path::absolute(to)?;
+    for kernel in kernels {
+        let release = release(&cache, *kernel)?;
+        let module = build::module(&cache, *kernel, &release, &to)?;
+        println!("{}", module.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `uname -r` says on the newest kernel of this line.
+fn release(cache: &Cache, kernel: Kernel) -> Result<String, LabError> {
+    let _lock = cache.lock()?;
+    Ok(kernel.fetch(cache)?.release)
+}
+
+fn test(kernels: &[Kernel], filter: &str) -> anyhow::Result<ExitCode> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let targets: Vec<String> = kernels.iter().map(Kernel::to_string).collect();
+    let status = Command::new(cargo)
+        .args(["test", "--package", "tests", "--test", "lab", "--", filter])
+        .env("LAB_TARGET", targets.join(","))
+        .status()?;
+    Ok(match status.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
