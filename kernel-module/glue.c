@@ -11,6 +11,7 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
@@ -427,5 +428,6 @@ void epochgate_watchdog(struct Qdisc *sch, u64 expires)
 {
 	struct epochgate_sched_data *q = qdisc_priv(sch);
 
-	qdisc_watchdog_schedule_ns(&q->watchdog, expires);
+	/* The clock of epochgate_now() may be late by a tick. */
+	qdisc_watchdog_schedule_ns(&q->watchdog, expires + 2 * TICK_NSEC);
 }

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod link;
 pub mod lock;
 pub mod metrics;
+pub mod module;
 pub mod netlink;
 mod notify;
 pub mod plug;

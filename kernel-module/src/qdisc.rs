@@ -12,6 +12,9 @@
     reason = "C hands over the qdisc's own memory and packets as pointers"
 )]
 
+#[cfg(test)]
+mod tests;
+
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};

@@ -253,9 +253,14 @@ impl Qdisc for EpochGate {
         if self.due != 0 && now >= self.due {
             self.watch(sch, now);
         }
-        let skb = self.passing.pop_front().or_else(|| self.gate.dequeue())?;
-        sch.dequeued(&skb);
-        Some(skb)
+        let next = self.passing.pop_front().or_else(|| self.gate.dequeue());
+        match &next {
+            Some(skb) => sch.dequeued(skb),
+            // Woken too early, it would sleep for good.
+            None if self.due != 0 => sch.watchdog(self.due),
+            None => {}
+        }
+        next
     }
 
     fn reset(&mut self) {

@@ -11,10 +11,12 @@ mod gate;
 mod lab;
 mod lockstep;
 mod measured;
+mod module;
 mod nft;
 mod nft_readback;
 mod scenario;
 mod script;
+mod speed;
 mod u32;
 mod u32_readback;
 mod xen;
@@ -83,7 +85,7 @@ impl Here {
     }
 }
 
-fn unless(
+pub(crate) fn unless(
     missing: Option<String>,
     name: &str,
     run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
@@ -144,6 +146,8 @@ fn main() -> ExitCode {
     trials.extend(scenario::trials(&here));
     trials.extend(lockstep::trials(&here));
     trials.extend(measured::trials(&here));
+    trials.extend(module::trials(&here));
+    trials.extend(speed::trials(&here));
     if let Ok(chosen) = std::env::var("EPOCHGATE_TRIALS") {
         trials.retain(|trial| chosen.split(',').any(|name| name == trial.name()));
     }

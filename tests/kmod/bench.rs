@@ -1,5 +1,6 @@
 //! A qdisc of the module on the stub, with a device that is never busy.
 
+use compiler::gate::netlink::attributes;
 use kernel::bindings::{Qdisc as Counts, sk_buff, testing};
 use kernel_module::netlink::Writer;
 use kernel_module::qdisc::{Circumstances, Qdisc as _};
@@ -79,27 +80,25 @@ impl Bench {
         self.root.counts()
     }
 
-    /// One number of the dump.
-    pub(crate) fn tells(&self, kind: u16) -> u64 {
+    /// The value of `TCA_OPTIONS` in a dump.
+    pub(crate) fn dumped(&self) -> Vec<u8> {
         let mut room = [0; kernel_module::netlink::LONGEST];
         let mut writer = Writer::new(&mut room);
-        self.gate
-            .dump(&mut writer, self.now)
-            .expect("room for a dump");
+        let done = self.gate.dump(&mut writer, self.now);
+        done.expect("room for a dump");
         let written = writer.len();
-        let mut rest = &room[..written];
-        while let Some(&[a, b, c, d]) = rest.first_chunk() {
-            let length = usize::from(u16::from_ne_bytes([a, b]));
-            let value = &rest[4..length];
-            if u16::from_ne_bytes([c, d]) == kind {
-                return match value.len() {
-                    4 => u32::from_ne_bytes(*value.first_chunk().expect("four")).into(),
-                    _ => u64::from_ne_bytes(*value.first_chunk().expect("eight")),
-                };
-            }
-            rest = &rest[length..];
+        room[..written].to_vec()
+    }
+
+    /// One number of the dump.
+    pub(crate) fn tells(&self, kind: u16) -> u64 {
+        let value = attributes(&self.dumped())
+            .find_map(|(own, value)| (own == kind).then(|| value.to_vec()))
+            .unwrap_or_else(|| panic!("no attribute {kind}"));
+        match value.len() {
+            4 => u32::from_ne_bytes(*value.first_chunk().expect("four")).into(),
+            _ => u64::from_ne_bytes(*value.first_chunk().expect("eight")),
         }
-        panic!("no attribute {kind}");
     }
 }
 

@@ -101,6 +101,40 @@ fn a_dump_shows_limit_and_state() {
 }
 
 #[test]
+fn the_gate_command_reads_the_dump() {
+    use compiler::gate::module::State;
+    let mut module = Bench::new(0, Some(&options(&[(attribute::LIMIT, 250)], &[])));
+    for id in 0..4 {
+        module.send(packet(id, 100));
+    }
+    assert_eq!(module.change(&options(&[(attribute::BEGIN, 2)], &[])), 0);
+    module.now += 7_000_000;
+    let state = State::read(&module.dumped()).expect("a whole state");
+    assert_eq!((state.limit, state.epoch, state.committed), (250, 2, 0));
+    assert_eq!((state.in_flight, state.age), (1, 7));
+    assert_eq!(
+        (state.is_open, state.is_late, state.is_full),
+        (false, false, true)
+    );
+    let told = [
+        state.barks,
+        state.passed,
+        state.unprotected,
+        state.aborted,
+        state.purged,
+    ];
+    let kinds = [
+        attribute::BARKS,
+        attribute::PASSED,
+        attribute::UNPROTECTED,
+        attribute::ABORTED,
+        attribute::PURGED,
+    ];
+    assert_eq!(told, kinds.map(|kind| module.tells(kind)));
+    assert_eq!(State::read(&[]), None);
+}
+
+#[test]
 fn an_overflow_is_seen_and_chosen() {
     let mut module = Bench::new(
         0,

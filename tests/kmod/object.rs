@@ -79,3 +79,24 @@ fn the_core_has_no_way_to_a_panic() {
         "the registers of programs are in use"
     );
 }
+
+/// `glue.c` and the Rust side say the same things twice; here they are held together.
+#[test]
+fn the_c_side_says_the_same() {
+    let glue = std::fs::read_to_string(build::sources().join("glue.c")).expect("glue.c");
+    let [_, description, license] = kernel_module::MODULE_INFO;
+    for line in [
+        format!("MODULE_DESCRIPTION(\"{description}\");"),
+        format!("MODULE_LICENSE(\"{license}\");"),
+        format!(
+            "#define EPOCHGATE_LONGEST {}\n",
+            kernel_module::netlink::LONGEST
+        ),
+    ] {
+        assert!(glue.contains(&line), "glue.c does not say {line}");
+    }
+    for name in KNOWN.iter().filter(|name| name.starts_with("epochgate_")) {
+        let defined = glue.matches(&format!("{name}(")).count();
+        assert!(defined >= 2, "glue.c declares and defines `{name}`");
+    }
+}

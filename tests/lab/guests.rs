@@ -6,13 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use tempfile::TempDir;
 use tests::captures;
+use tests::kmod;
 use tests::lab::cache::Cache;
 use tests::lab::guest::{self, Guest, Size};
 use tests::lab::image::{self, Extra, Image};
 use tests::lab::protocol::Job;
 
-use tests::lab::{Kernel, LabError};
+use tests::lab::{Kernel, LabError, modules};
 
 use crate::report::Report;
 
@@ -64,6 +66,10 @@ struct Station {
     verdicts: BTreeMap<String, Verdict>,
     /// Why there is no guest here; asked for once.
     unavailable: Option<String>,
+    /// Why our kernel module is not in the guest.
+    no_module: Option<String>,
+    /// What was built for this guest; the image is made of it.
+    built: Option<TempDir>,
 }
 
 impl Guests {
@@ -89,6 +95,8 @@ impl Guests {
                 guest: None,
                 verdicts: BTreeMap::new(),
                 unavailable: None,
+                no_module: None,
+                built: None,
             };
             (kernel, Mutex::new(station))
         });
@@ -161,6 +169,9 @@ impl Station {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         environment.push((String::from("EPOCHGATE_TRIALS"), group.join(",")));
+        if let Some(reason) = &self.no_module {
+            environment.push((String::from(kmod::WHY_NOT), reason.clone()));
+        }
         let job = Job {
             command: [PROGRAM, "--test-threads=1"].map(str::to_owned).into(),
             environment,
@@ -195,7 +206,14 @@ impl Station {
     fn boot(&mut self, init: &Path, extras: &[Extra]) -> Result<Guest, LabError> {
         if self.image.is_none() {
             guest::find_qemu()?;
-            self.image = Some(image::build(&Cache::open()?, self.kernel, init, extras)?);
+            let cache = Cache::open()?;
+            let mut extras = extras.to_vec();
+            match self.modules(&cache) {
+                Ok(modules) => extras.extend(modules),
+                Err(LabError::Unavailable(reason)) => self.no_module = Some(reason),
+                Err(error) => return Err(error),
+            }
+            self.image = Some(image::build(&cache, self.kernel, init, &extras)?);
         }
         let image = self.image.as_ref().expect("just made");
         let size = Size {
@@ -211,6 +229,30 @@ impl Station {
                 "modules that don't load: {failed:?}"
             ))),
         }
+    }
+}
+
+impl Station {
+    /// Our kernel module for this kernel, and its own plug, which makes place for ours.
+    fn modules(&mut self, cache: &Cache) -> Result<[Extra; 2], LabError> {
+        let (files, _) = image::prefetch(cache, self.kernel)?;
+        let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
+        let ours = kmod::build::module(cache, self.kernel, &files.release, place.path())?;
+        let plug = place.path().join("sch_plug.ko");
+        let found = modules::collect(&files.modules, &["sch_plug"])?;
+        let contents = found.last().map(|module| module.contents.as_slice());
+        fs::write(&plug, contents.unwrap_or_default())
+            .map_err(LabError::io("can't write sch_plug.ko"))?;
+        self.built = Some(place);
+        let extra = |host: PathBuf, guest: &str| Extra {
+            host,
+            guest: guest.to_owned(),
+            strip: false,
+        };
+        Ok([
+            extra(ours, kmod::IN_GUEST),
+            extra(plug, kmod::PLUG_IN_GUEST),
+        ])
     }
 }
 

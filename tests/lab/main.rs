@@ -23,8 +23,9 @@ use guests::Guests;
 /// How the names of those trials begin that run in guests when nobody asks for others, by a filter or
 /// with LAB_FULL=1, and the kernels that they run on: what is about the gate itself. In a guest every
 /// instruction is emulated, and all trials together take longer than a change should wait for.
-const USUAL: [(&str, &[Kernel]); 10] = [
+const USUAL: [(&str, &[Kernel]); 11] = [
     ("lab::", &Kernel::ALL),
+    ("module::", &Kernel::ALL),
     ("scenario::", &Kernel::ALL),
     ("lockstep::", &Kernel::ALL),
     ("measured::", &[Kernel::V6_1]),

@@ -3,6 +3,7 @@
 //! docs/kernel-module.md says how it is built and used by hand.
 
 pub mod build;
+pub mod cures;
 pub mod drive;
 pub mod load;
 pub mod lockstep;

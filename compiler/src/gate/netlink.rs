@@ -276,7 +276,7 @@ fn split(mut bytes: &[u8]) -> Result<Vec<Message>, NetlinkError> {
 }
 
 /// The attributes of `bytes` as pairs of type and value; ends at the first that is cut off.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(short(bytes, 0)?);
         // The two upper bits say that it is nested, or in network order.

@@ -1,4 +1,5 @@
-//! A plug at the root of an interface: reading it, and the five things it can be told.
+//! A plug at the root of an interface: reading it, and the five things it can be told. A qdisc of
+//! `sch_epochgate` understands the same messages, and is as good as a plug wherever it is found.
 //!
 //! The messages are those of `tc_modify_qdisc` in `net/sched/sch_api.c` and `struct tc_plug_qopt`
 //! in `include/uapi/linux/pkt_sched.h`. A request that names the handle *and* the kind and sets
@@ -10,6 +11,7 @@ use qdisc_model::controller::Sighting;
 use rustix::io::Errno;
 
 use super::link::{self, Link};
+use super::module::{self, State};
 use super::netlink::{
     Message, NetlinkError, Socket, attribute, flag, kind, long, number, push_attribute, text,
 };
@@ -19,6 +21,8 @@ use crate::device::Device;
 const HEADER: usize = 20;
 
 const TC_H_ROOT: u32 = 0xffff_ffff;
+
+const PLUG: &str = "plug";
 
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -76,13 +80,15 @@ pub struct Root {
     pub drops: u32,
     /// Packets over a limit; a plug counts none.
     pub overlimits: u32,
+    /// What only our module tells.
+    pub state: Option<State>,
 }
 
 impl Root {
-    /// Whether it is a plug that somebody put there.
+    /// Whether it is a plug that somebody put there, or our module in its place.
     #[must_use]
     pub fn is_plug(&self) -> bool {
-        self.kind == "plug" && self.handle != 0
+        (self.kind == PLUG || self.kind == module::KIND) && self.handle != 0
     }
 
     /// What the controller wants to know of it.
@@ -118,6 +124,7 @@ impl Root {
             backlog: count(4),
             drops: count(8),
             overlimits: count(16),
+            state: attribute(list, TCA_OPTIONS).and_then(State::read),
         })
     }
 }
@@ -178,6 +185,8 @@ pub struct Gate {
     socket: Socket,
     device: Device,
     index: u32,
+    /// The kind of the plug that was seen last, for requests about it.
+    kind: String,
 }
 
 impl Gate {
@@ -194,6 +203,7 @@ impl Gate {
             socket,
             device: device.clone(),
             index: link.index,
+            kind: String::from(PLUG),
         })
     }
 
@@ -231,6 +241,9 @@ impl Gate {
         let root = list
             .iter()
             .find_map(|message| Root::read(message, self.index));
+        if let Some(root) = root.as_ref().filter(|root| root.is_plug()) {
+            self.kind.clone_from(&root.kind);
+        }
         Ok(root.unwrap_or_else(|| Root {
             kind: String::from("noqueue"),
             handle: 0,
@@ -240,6 +253,7 @@ impl Gate {
             backlog: 0,
             drops: 0,
             overlimits: 0,
+            state: None,
         }))
     }
 
@@ -272,7 +286,7 @@ impl Gate {
     /// [`PlugError::Netlink`].
     pub fn look(&mut self, handle: u32) -> Result<Option<Root>, PlugError> {
         let mut body = header(self.index, handle, TC_H_ROOT);
-        push_attribute(&mut body, TCA_KIND, b"plug\0");
+        self.push_kind(&mut body);
         match self
             .socket
             .request(kind::GET_QDISC, flag::ACK | flag::ECHO, &body)
@@ -315,7 +329,7 @@ impl Gate {
 
     fn modify(&mut self, handle: u32, flags: u16, options: [u8; 8]) -> Result<Root, PlugError> {
         let mut body = header(self.index, handle, TC_H_ROOT);
-        push_attribute(&mut body, TCA_KIND, b"plug\0");
+        self.push_kind(&mut body);
         push_attribute(&mut body, TCA_OPTIONS, &options);
         match self.socket.request(kind::NEW_QDISC, flags, &body) {
             Ok(answer) => self.answered(&answer).ok_or_else(|| {
@@ -329,6 +343,10 @@ impl Gate {
                 _ => Err(error.into()),
             },
         }
+    }
+
+    fn push_kind(&self, body: &mut Vec<u8>) {
+        push_attribute(body, TCA_KIND, format!("{}\0", self.kind).as_bytes());
     }
 
     fn answered(&self, answer: &[Message]) -> Option<Root> {

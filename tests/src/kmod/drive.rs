@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use compiler::device::Device;
-use compiler::gate::netlink::{NetlinkError, Socket, push_attribute};
+use compiler::gate::netlink::{self, NetlinkError, Socket, push_attribute};
 use compiler::gate::plug::Gate;
 use kernel_module::netlink::attribute;
 
@@ -235,18 +235,10 @@ fn read(body: &[u8], index: u32, parent: u32) -> Option<Dump> {
     })
 }
 
-fn attributes(mut bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
-    let mut list = Vec::new();
-    while let Some([a, b, c, d]) = bytes.first_chunk() {
-        let length = usize::from(u16::from_ne_bytes([*a, *b]));
-        let kind = u16::from_ne_bytes([*c, *d]) & 0x3fff;
-        let Some(value) = bytes.get(4..length) else {
-            break;
-        };
-        list.push((kind, value.to_vec()));
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    list
+fn attributes(bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    netlink::attributes(bytes)
+        .map(|(kind, value)| (kind, value.to_vec()))
+        .collect()
 }
 
 /// Options with 64 bits each.

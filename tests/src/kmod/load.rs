@@ -10,8 +10,9 @@ use rustix::system::{delete_module, init_module};
 
 /// `O_NONBLOCK`: an error rather than a wait when the module is in use.
 const NO_WAIT: i32 = 0o4000;
-/// A qdisc that was removed keeps its module for a moment (RCU).
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A qdisc that was removed keeps its module for a moment (RCU), and a namespace with interfaces is
+/// taken down in the background; in a guest on a busy machine that takes seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The module, loaded; it is unloaded when dropped.
 #[derive(Debug)]
@@ -70,10 +71,10 @@ pub fn remove(name: &CStr) -> Result<(), String> {
         match delete_module(name, NO_WAIT) {
             Ok(()) => return Ok(()),
             Err(error) if begin.elapsed() > PATIENCE => {
-                return Err(format!(
-                    "{} can't be unloaded: {error}",
-                    name.to_string_lossy()
-                ));
+                let name = name.to_string_lossy();
+                let users = fs::read_to_string(format!("/sys/module/{name}/refcnt"));
+                let users = users.unwrap_or_default();
+                return Err(format!("{name} can't be unloaded: {error}; users: {users}"));
             }
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }

@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pnet_datalink::{Channel, DataLinkSender};
+
 use super::drive::Driver;
 use crate::differential::batch::Offload;
 use crate::differential::port::{Port, Sent};
@@ -29,6 +31,8 @@ link set tapout master br1
 link set tapin type bridge_slave learning off flood on
 link set tapout type bridge_slave learning off flood on
 link set br1 arp off up
+";
+const THE_IFB: &str = "\
 link add ifb1 type ifb
 link set ifb1 arp off txqueuelen 1000 up
 ";
@@ -69,6 +73,7 @@ impl Rig {
         let open = |name| Port::open(name).map_err(|e| format!("no tap `{name}`: {e}"));
         let (input, output) = (open("tapin")?, open("tapout")?);
         batch("ip", LINKS)?;
+        batch("ip", THE_IFB)?;
         batch("tc", RULES)?;
         Ok(Self {
             input,
@@ -124,6 +129,18 @@ impl Rig {
         }
     }
 
+    /// Makes the IFB anew after it was deleted. Rules never find a new one by themselves.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn renew(&mut self) -> Result<(), String> {
+        batch("ip", THE_IFB)?;
+        batch("tc", "qdisc del dev tapin clsact\n")?;
+        batch("tc", RULES)?;
+        self.driver = Driver::new(IFB)?;
+        Ok(())
+    }
+
     /// The IFB goes down and up.
     ///
     /// # Errors
@@ -164,12 +181,37 @@ fn frame(ethertype: [u8; 2], number: u32, bytes: usize) -> Vec<u8> {
     frame
 }
 
-/// Runs one `ip` or `tc` with these lines.
+/// A packet that is held keeps the socket that it came from, and that its namespace: one that ends
+/// with its own packets held in it never ends. So none are left behind.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.driver.delete();
+    }
+}
+
+/// A socket for raw frames on an interface in the namespace of the calling thread.
+///
+/// # Errors
+/// When there is no such interface.
+pub fn sender(device: &str) -> Result<Box<dyn DataLinkSender>, String> {
+    let interfaces = pnet_datalink::interfaces();
+    let interface = interfaces.into_iter().find(|i| i.name == device);
+    let interface = interface.ok_or_else(|| format!("no interface `{device}`"))?;
+    match pnet_datalink::channel(&interface, pnet_datalink::Config::default()) {
+        Ok(Channel::Ethernet(sender, _)) => Ok(sender),
+        Ok(_) => Err(String::from("another kind of channel")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Runs one `ip` or `tc` with these lines; it may have words of its own before them.
 ///
 /// # Errors
 /// What it complains of.
 pub fn batch(program: &str, lines: &str) -> Result<(), String> {
-    let child = Command::new(program)
+    let mut words = program.split(' ');
+    let child = Command::new(words.next().unwrap_or_default())
+        .args(words)
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -8,6 +8,7 @@ use crate::device::Device;
 use crate::exit::{Exit, Failure};
 use crate::gate::link::Link;
 use crate::gate::lock::is_taken;
+use crate::gate::module::State;
 use crate::gate::plug::{Gate, PlugError, Root};
 
 /// The fields of `--format json`.
@@ -25,6 +26,9 @@ struct Status<'a> {
     overlimits: u32,
     /// Whether an `epochgate gate` drives it at this moment.
     driven: bool,
+    /// What only our module tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<State>,
 }
 
 /// Prints it; a gate that is no gate is a finding.
@@ -48,6 +52,7 @@ pub(super) fn run(ifb: &Device, format: Format, console: &mut Console) -> Result
         drops: root.drops,
         overlimits: root.overlimits,
         driven,
+        module: root.state,
     };
     match format {
         Format::Json => {
@@ -56,7 +61,12 @@ pub(super) fn run(ifb: &Device, format: Format, console: &mut Console) -> Result
             })?;
             console.line(&text)?;
         }
-        Format::Text => print(&status, console)?,
+        Format::Text => {
+            print(&status, console)?;
+            for line in root.state.iter().flat_map(State::lines) {
+                console.line(&line)?;
+            }
+        }
     }
     let problem = if !root.is_plug() {
         Some(PlugError::NotPlug {

@@ -1,0 +1,109 @@
+//! What `sch_epochgate` tells of itself, which `sch_plug` can't.
+//!
+//! The numbers are those of `kernel-module/src/netlink.rs`, said here a second time: this crate knows
+//! the module only by what it says over netlink. `tests/kmod` holds the two together.
+
+use serde::Serialize;
+
+use super::netlink::{attribute, long, number};
+
+/// The kind of its qdiscs.
+pub const KIND: &str = "epochgate";
+
+const LIMIT: u16 = 5;
+const STATE: u16 = 32;
+const OPEN_EPOCH: u16 = 33;
+const COMMITTED: u16 = 34;
+const FLYING: u16 = 36;
+const AGE: u16 = 39;
+const BARKS: u16 = 41;
+const PASSED: u16 = 42;
+const UNPROTECTED: u16 = 44;
+const ABORTED: u16 = 46;
+const PURGED: u16 = 47;
+
+const OPEN: u32 = 1;
+const LATE: u32 = 2;
+const FULL: u32 = 4;
+
+/// The state of one gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// Most bytes held.
+    pub limit: u64,
+    /// Whether protection is given up.
+    pub is_open: bool,
+    /// Whether no commit came in time.
+    pub is_late: bool,
+    /// Whether a packet found no room and nothing has left since.
+    pub is_full: bool,
+    /// The open epoch.
+    pub epoch: u64,
+    /// The newest committed one.
+    pub committed: u64,
+    /// Epochs that have ended and await their commit.
+    pub in_flight: u64,
+    /// Milliseconds that the oldest packet has waited for a commit.
+    pub age: u64,
+    /// Times that the watchdog barked.
+    pub barks: u64,
+    /// Packets that passed by.
+    pub passed: u64,
+    /// Packets that left without a commit.
+    pub unprotected: u64,
+    /// Packets dropped with an aborted epoch.
+    pub aborted: u64,
+    /// Packets lost when the interface went down.
+    pub purged: u64,
+}
+
+impl State {
+    /// Reads `TCA_OPTIONS` of a dump; `None` if something is missing, as in the dump of a plug.
+    #[must_use]
+    pub fn read(options: &[u8]) -> Option<Self> {
+        let first = |kind| long(attribute(options, kind)?, 0);
+        let flags = number(attribute(options, STATE)?, 0)?;
+        Some(Self {
+            limit: first(LIMIT)?,
+            is_open: flags & OPEN != 0,
+            is_late: flags & LATE != 0,
+            is_full: flags & FULL != 0,
+            epoch: first(OPEN_EPOCH)?,
+            committed: first(COMMITTED)?,
+            in_flight: first(FLYING)?,
+            age: first(AGE)?,
+            barks: first(BARKS)?,
+            passed: first(PASSED)?,
+            unprotected: first(UNPROTECTED)?,
+            aborted: first(ABORTED)?,
+            purged: first(PURGED)?,
+        })
+    }
+
+    /// In words, one thing in a line.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let door = match (self.is_open, self.is_full) {
+            (true, _) => "open",
+            (false, true) => "closed, full",
+            (false, false) => "closed",
+        };
+        let late = if self.is_late {
+            ", a commit is late"
+        } else {
+            ""
+        };
+        vec![
+            format!("gate        {door}{late}"),
+            format!("limit       {} bytes", self.limit),
+            format!(
+                "epochs      {} is open, {} committed, {} in flight, the oldest packet {} ms old",
+                self.epoch, self.committed, self.in_flight, self.age
+            ),
+            format!(
+                "packets     {} passed by, {} unprotected, {} aborted, {} purged",
+                self.passed, self.unprotected, self.aborted, self.purged
+            ),
+        ]
+    }
+}

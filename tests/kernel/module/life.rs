@@ -1,0 +1,226 @@
+//! The module's life: it goes only when nothing uses it, and what it held goes with it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use tests::kmod::IN_GUEST;
+use tests::kmod::load::{Module, is_loaded};
+use tests::kmod::rig::{Rig, batch, sender};
+use tests::netlab::Lab;
+
+use super::{KIND, begin, with_module};
+use crate::number;
+
+/// Rounds in a guest; EPOCHGATE_CYCLES has more.
+const CYCLES: usize = 10_000;
+/// Packets that may be about for other reasons, above all in the caches of each processor. A leak would
+/// be of a thousand and more.
+const SLACK: i64 = 256;
+
+pub(super) fn unloaded_only_when_unused() -> Result<(), Failed> {
+    let packets = objects("skbuff_head_cache");
+    let module = Module::load(Path::new(IN_GUEST), KIND)?;
+    let lab = Lab::new()?;
+    lab.enter(|| -> Result<(), String> {
+        let mut rig = Rig::new()?;
+        rig.driver.add(KIND, None)?;
+        for number in 0..1000 {
+            rig.send(number, 100)?;
+        }
+        rig.driver.change(KIND, &begin(2))?;
+        let refused = rustix::system::delete_module(c"sch_epochgate", 0o4000);
+        assert_eq!(refused, Err(rustix::io::Errno::AGAIN), "it is in use");
+        // The interface goes, and what is held with it.
+        batch("ip", "link del ifb1\n")
+    })??;
+    drop(lab);
+    module.unload()?;
+    assert!(!is_loaded("sch_epochgate"));
+    no_more_than("skbuff_head_cache", packets)
+}
+
+pub(super) fn a_device_goes_under_flood() -> Result<(), Failed> {
+    let packets = objects("skbuff_head_cache");
+    with_module(|rig| {
+        for round in 0..5 {
+            rig.driver.add(KIND, None)?;
+            let stop = AtomicBool::new(false);
+            thread::scope(|scope| -> Result<(), String> {
+                let flood = scope.spawn(|| {
+                    let mut sent = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        rig.send(sent, 100)?;
+                        sent += 1;
+                    }
+                    Ok::<u32, String>(sent)
+                });
+                thread::sleep(Duration::from_millis(30));
+                // Down and up, the queue's length, and away: each resets or removes under way.
+                let gone = batch("ip", "link set ifb1 down\nlink set ifb1 up\n")
+                    .and_then(|()| batch("ip", "link set ifb1 txqueuelen 500\n"))
+                    .and_then(|()| match round % 2 {
+                        0 => batch("tc", "qdisc del dev ifb1 root\n"),
+                        _ => batch("ip", "link del ifb1\n"),
+                    });
+                thread::sleep(Duration::from_millis(10));
+                stop.store(true, Ordering::Relaxed);
+                let sent = flood.join().expect("the flood ends")?;
+                assert!(sent > 100, "only {sent} frames");
+                gone
+            })?;
+            if round % 2 == 1 {
+                rig.renew()?;
+            } else {
+                batch("ip", "link set ifb1 txqueuelen 1000\n")?;
+            }
+            rig.out(0)?;
+        }
+        Ok(())
+    })?;
+    no_more_than("skbuff_head_cache", packets)
+}
+
+/// Interfaces of another namespace, which goes while packets come from ours and others are held.
+const OTHER: &str = "\
+link add ifb2 type ifb
+link set ifb2 arp off up
+link set b0 arp off up
+";
+const OTHER_RULES: &str = "\
+qdisc add dev ifb2 root epochgate
+qdisc add dev b0 clsact
+filter add dev b0 ingress matchall action mirred egress redirect dev ifb2
+";
+
+pub(super) fn a_namespace_goes_under_flood() -> Result<(), Failed> {
+    let packets = objects("skbuff_head_cache");
+    with_module(|_| {
+        for _ in 0..3 {
+            batch(
+                "ip",
+                "netns add other\nlink add a0 type veth peer name b0 netns other\nlink set a0 arp off up\n",
+            )?;
+            batch("ip -n other", OTHER)?;
+            batch("tc -n other", OTHER_RULES)?;
+            let mut sender = sender("a0")?;
+            let stop = AtomicBool::new(false);
+            thread::scope(|scope| -> Result<(), String> {
+                let flood = scope.spawn(|| {
+                    let mut sent = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        // An error once the interface is gone.
+                        let taken = sender.send_to(&[2; 100], None);
+                        sent += u32::from(matches!(taken, Some(Ok(()))));
+                    }
+                    sent
+                });
+                thread::sleep(Duration::from_millis(50));
+                let gone = batch("ip", "netns del other\n");
+                thread::sleep(Duration::from_millis(200));
+                stop.store(true, Ordering::Relaxed);
+                let sent = flood.join().expect("the flood ends");
+                assert!(sent > 100, "only {sent} frames");
+                gone
+            })?;
+            wait_until_gone("a0")?;
+        }
+        Ok(())
+    })?;
+    no_more_than("skbuff_head_cache", packets)
+}
+
+/// The end of ours goes with the other one, in the background.
+fn wait_until_gone(device: &str) -> Result<(), String> {
+    let begin = Instant::now();
+    while pnet_datalink::interfaces().iter().any(|i| i.name == device) {
+        if begin.elapsed() > Duration::from_secs(10) {
+            return Err(format!("`{device}` stays"));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+pub(super) fn made_and_removed_many_times() -> Result<(), Failed> {
+    with_module(|rig| {
+        let cycles = number("EPOCHGATE_CYCLES", CYCLES);
+        cycle(rig, cycles / 20)?;
+        let before = (objects("skbuff_head_cache"), objects("kmalloc-4k"), slab());
+        let started = Instant::now();
+        cycle(rig, cycles)?;
+        let after = (objects("skbuff_head_cache"), objects("kmalloc-4k"), slab());
+        eprintln!(
+            "module: {cycles} cycles in {:.1} s: packets {} to {}, pages {} to {}, slab {} to {} KiB",
+            started.elapsed().as_secs_f64(),
+            before.0,
+            after.0,
+            before.1,
+            after.1,
+            before.2,
+            after.2,
+        );
+        assert!(after.0 <= before.0 + SLACK, "packets are left behind");
+        assert!(after.1 <= before.1 + SLACK, "blocks are left behind");
+        // Less than 128 bytes for each cycle: no state, and no block, is so small.
+        let most = 1024 + i64::try_from(cycles).unwrap_or(i64::MAX) / 8;
+        assert!(after.2 <= before.2 + most, "memory is left behind");
+        Ok(())
+    })
+}
+
+/// Each with packets held, an epoch in flight, and a refused request.
+fn cycle(rig: &mut Rig, times: usize) -> Result<(), String> {
+    for _ in 0..times {
+        rig.driver.add(KIND, None)?;
+        for number in 0..3 {
+            rig.send(number, 100)?;
+        }
+        rig.driver.change(KIND, &begin(2))?;
+        rig.driver
+            .change(KIND, &begin(9))
+            .expect_err("not the next");
+        rig.driver.delete()?;
+        // Made wrongly, it is not made at all.
+        rig.driver
+            .add(KIND, Some(&begin(2)))
+            .expect_err("there is no epoch yet");
+    }
+    Ok(())
+}
+
+/// Objects of a slab cache in use.
+fn objects(cache: &str) -> i64 {
+    let text = fs::read_to_string("/proc/slabinfo").unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.split(' ').next() == Some(cache));
+    let used = line.and_then(|line| line.split_whitespace().nth(1));
+    used.and_then(|used| used.parse().ok()).unwrap_or_default()
+}
+
+/// KiB of all slab caches.
+fn slab() -> i64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let used = line.and_then(|line| line.split_whitespace().next());
+    used.and_then(|used| used.parse().ok()).unwrap_or_default()
+}
+
+/// Waits a moment for what the kernel frees late (RCU).
+fn no_more_than(cache: &str, before: i64) -> Result<(), Failed> {
+    let begin = Instant::now();
+    loop {
+        let now = objects(cache);
+        if now <= before + SLACK {
+            return Ok(());
+        }
+        if begin.elapsed() > Duration::from_secs(3) {
+            return Err(format!("{now} objects of {cache}, {before} before").into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
