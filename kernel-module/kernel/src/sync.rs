@@ -5,9 +5,14 @@
 //! C headers: [`include/linux/spinlock.h`](srctree/include/linux/spinlock.h)
 //!
 //! Only on the host, where it plays the lock of a qdisc's root (`qdisc_lock`): in a kernel the core
-//! of the qdisc layer holds that one, and this crate takes none. Upstream's needs to be pinned.
+//! of the qdisc layer holds that one, and this crate takes none. Upstream's needs to be pinned. With the
+//! feature `shuttle` its threads are those of the crate `shuttle`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "shuttle")]
+use shuttle::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
+#[cfg(not(feature = "shuttle"))]
+use std::sync::{Mutex, MutexGuard};
 
 /// Data behind a lock.
 #[derive(Debug, Default)]
