@@ -127,7 +127,12 @@ static struct sk_buff *epochgate_dequeue(struct Qdisc *sch)
 	struct epochgate_sched_data *q = qdisc_priv(sch);
 	struct sk_buff *skb = epochgate_rs_dequeue(q->state, sch, epochgate_now());
 
-	epochgate_tell_parents(sch, q);
+	/*
+	 * A parent that is told of an empty queue forgets this qdisc, and it must not do so in the
+	 * middle of its own dequeue: then it is told the next time.
+	 */
+	if (sch->q.qlen)
+		epochgate_tell_parents(sch, q);
 	return skb;
 }
 
@@ -217,6 +222,9 @@ static void epochgate_reset(struct Qdisc *sch)
 		return;
 	qdisc_watchdog_cancel(&q->watchdog);
 	epochgate_rs_reset(q->state);
+	/* Whoever resets this one starts from nothing as well. */
+	q->lost = 0;
+	q->lost_bytes = 0;
 }
 
 static void epochgate_destroy(struct Qdisc *sch)

@@ -250,9 +250,10 @@ pub mod exports {
 
     type This = Adapter<EpochGate>;
 
-    /// Bytes of the state.
+    /// Bytes of the state, which C puts where a `u64` may stand.
     #[unsafe(no_mangle)]
     pub extern "C" fn epochgate_rs_size() -> usize {
+        const { assert!(align_of::<EpochGate>() <= align_of::<u64>()) };
         size_of::<EpochGate>()
     }
 

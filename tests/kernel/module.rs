@@ -262,7 +262,7 @@ fn random_sequences() -> Result<(), Failed> {
         let wanted = u32::try_from(number("EPOCHGATE_SEQUENCES", SEQUENCES)).unwrap_or(u32::MAX);
         let report = lockstep::run(rig, wanted)?;
         eprintln!(
-            "module: {} sequences, {} steps in {:.1} s, no difference",
+            "measured: {} sequences, {} steps in {:.1} s, no difference",
             report.sequences,
             report.steps,
             begin.elapsed().as_secs_f64(),

@@ -216,9 +216,10 @@ impl Station {
             self.image = Some(image::build(&cache, self.kernel, init, &extras)?);
         }
         let image = self.image.as_ref().expect("just made");
+        let asked = std::env::var("LAB_SMP").ok();
         let size = Size {
             memory: MEMORY_MIB,
-            ..Size::default()
+            processors: asked.and_then(|n| n.parse().ok()).unwrap_or(1),
         };
         let guest = Guest::boot(image, &size)?;
         eprintln!("lab: {}: {}", self.kernel, guest.describe());

@@ -154,7 +154,7 @@ pub(super) fn made_and_removed_many_times() -> Result<(), Failed> {
         cycle(rig, cycles)?;
         let after = (objects("skbuff_head_cache"), objects("kmalloc-4k"), slab());
         eprintln!(
-            "module: {cycles} cycles in {:.1} s: packets {} to {}, pages {} to {}, slab {} to {} KiB",
+            "measured: {cycles} cycles in {:.1} s: packets {} to {}, pages {} to {}, slab {} to {} KiB",
             started.elapsed().as_secs_f64(),
             before.0,
             after.0,
