@@ -61,10 +61,13 @@ struct epochgate_sched_data {
 	u64 state[];
 };
 
-/* Good to a few milliseconds, which is enough for ages and the watchdog; never 0. */
+/*
+ * Nanoseconds, good to a tick, which is enough for ages and the watchdog: it is read for each packet.
+ * Its zero is any time, and it never stands at 0.
+ */
 static u64 epochgate_now(void)
 {
-	return ktime_to_ns(ktime_get_coarse()) | 1;
+	return (u64)jiffies * TICK_NSEC | 1;
 }
 
 static void epochgate_tell_parents(struct Qdisc *sch, struct epochgate_sched_data *q)
@@ -435,7 +438,10 @@ void epochgate_schedule(struct Qdisc *sch)
 void epochgate_watchdog(struct Qdisc *sch, u64 expires)
 {
 	struct epochgate_sched_data *q = qdisc_priv(sch);
+	u64 now = epochgate_now();
+	u64 left = expires > now ? expires - now : 0;
 
-	/* The clock of epochgate_now() may be late by a tick. */
-	qdisc_watchdog_schedule_ns(&q->watchdog, expires + 2 * TICK_NSEC);
+	/* A tick later at least, when epochgate_now() will say so too; one that is set stays. */
+	qdisc_watchdog_schedule_range_ns(&q->watchdog, ktime_get_ns() + left + TICK_NSEC,
+					 2 * TICK_NSEC);
 }
