@@ -132,7 +132,8 @@ fn main() -> ExitCode {
         eprintln!("{}", here.no_lab.unwrap_or_default());
         return ExitCode::FAILURE;
     }
-    let mut trials = lab::trials(&here);
+    let mut trials = vec![fire::missing::trial(&here)];
+    trials.extend(lab::trials(&here));
     trials.extend(nft::trials(&here));
     trials.extend(nft_readback::trials(&here));
     trials.extend(u32::trials(&here));

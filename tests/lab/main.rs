@@ -23,7 +23,8 @@ use guests::Guests;
 /// How the names of those trials begin that run in guests when nobody asks for others, by a filter or
 /// with LAB_FULL=1, and the kernels that they run on: what is about the gate itself. In a guest every
 /// instruction is emulated, and all trials together take longer than a change should wait for.
-const USUAL: [(&str, &[Kernel]); 11] = [
+const USUAL: [(&str, &[Kernel]); 12] = [
+    ("modules::", &[Kernel::V6_1, Kernel::V6_12]),
     ("lab::", &Kernel::ALL),
     ("module::", &Kernel::ALL),
     ("scenario::", &Kernel::ALL),

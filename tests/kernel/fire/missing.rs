@@ -38,8 +38,9 @@ const NEEDED: [(Kind, &[&str], &str); 7] = [
     ),
 ];
 
-pub(super) fn trial(here: &Here) -> Trial {
-    let name = "fire::missing_modules_are_said_first";
+/// Comes first of all in a guest: a namespace in which packets are held can keep modules in use for good.
+pub(crate) fn trial(here: &Here) -> Trial {
+    let name = "modules::missing_ones_are_said_first";
     match Path::new(KEPT_MODULES).is_dir() {
         true => here.trial(name, modules),
         false => Trial::test(name, move || {
