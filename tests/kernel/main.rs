@@ -132,7 +132,9 @@ fn main() -> ExitCode {
         eprintln!("{}", here.no_lab.unwrap_or_default());
         return ExitCode::FAILURE;
     }
+    // Before all others come those that take modules away, which nothing may use then.
     let mut trials = vec![fire::missing::trial(&here)];
+    trials.extend(module::trials(&here));
     trials.extend(lab::trials(&here));
     trials.extend(nft::trials(&here));
     trials.extend(nft_readback::trials(&here));
@@ -147,7 +149,6 @@ fn main() -> ExitCode {
     trials.extend(scenario::trials(&here));
     trials.extend(lockstep::trials(&here));
     trials.extend(measured::trials(&here));
-    trials.extend(module::trials(&here));
     trials.extend(speed::trials(&here));
     if let Ok(chosen) = std::env::var("EPOCHGATE_TRIALS") {
         trials.retain(|trial| chosen.split(',').any(|name| name == trial.name()));

@@ -1,86 +1,73 @@
-//! Guests for the trials: one per kernel, booted by the first trial that needs it and used by all.
-//! A guest that died is booted again for the next trial, so one crash costs one trial.
+//! Guests for the trials. Each kernel has a lane of its own: groups of trials one after the other, in
+//! one guest. So many lanes work at a time as there are places; a trial waits for what is said of it.
 
-use std::collections::BTreeMap;
+mod station;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use tempfile::TempDir;
 use tests::captures;
-use tests::kmod;
-use tests::lab::cache::Cache;
-use tests::lab::guest::{self, Guest, Size};
-use tests::lab::image::{self, Extra, Image};
-use tests::lab::protocol::Job;
+use tests::lab::image::Extra;
+use tests::lab::{Kernel, LabError};
 
-use tests::lab::{Kernel, LabError, modules};
+use station::Station;
 
-use crate::report::Report;
-
-/// The program with the trials, in the guests' PATH.
-const PROGRAM: &str = "kernel-tests";
-/// A flood that a plug holds takes a hundred megabytes and more.
-const MEMORY_MIB: u32 = 1024;
-/// No group of trials takes longer, even on a busy machine.
-const LIMIT_MS: u64 = 3_600_000;
-/// Random tests are short in guests, where every instruction is emulated; the differential test
-/// sends the bulk of frames. Nothing may be left out or replaced by a stand-in.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("EPOCHGATE_KERNEL", "require"),
-    ("EPOCHGATE_PLUG", "require"),
-    ("EPOCHGATE_POLICIES", "3"),
-    ("EPOCHGATE_FRAMES", "200"),
-];
-
-/// Of long rows of disturbed steps, each kernel usually takes its own share; LAB_FULL=1 takes all. The
-/// fourth call of a script that changes rules is the one whose failure once opened the gate.
-fn usual_share(kernel: Kernel) -> [(&'static str, &'static str); 2] {
-    let share = match kernel {
-        Kernel::V6_1 => "4/8",
-        Kernel::V6_12 => "2/8",
-        Kernel::V7 => "7/8",
-    };
-    [("EPOCHGATE_SHARE", share), ("EPOCHGATE_SWAPS", "36")]
-}
+/// Guests that work at the same time, with one processor each.
+const PLACES: usize = 2;
 
 /// How a trial ended in a guest; an error is what the trial said.
 pub(crate) type Verdict = Result<(), String>;
 
-/// All guests of this run.
+/// The trials of one module, which one start of the program runs.
+pub(crate) type Group = Vec<String>;
+
+/// How it went with a trial.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Ran(Verdict),
+    /// There is no such guest, for this reason.
+    Skipped(String),
+}
+
+/// All guests of this run. None is booted before the first question.
 #[derive(Debug)]
 pub(crate) struct Guests {
+    plan: BTreeMap<Kernel, Vec<Group>>,
+    luggage: Arc<Luggage>,
+    board: Arc<Board>,
+    lanes: OnceLock<Vec<Lane>>,
+}
+
+type Lane = JoinHandle<Result<(), LabError>>;
+
+/// What every guest has with it, and how much is done there.
+#[derive(Debug)]
+struct Luggage {
     init: PathBuf,
     extras: Vec<Extra>,
     /// Whether nothing is left out.
     full: bool,
-    stations: BTreeMap<Kernel, Mutex<Station>>,
-}
-
-#[derive(Debug)]
-struct Station {
-    kernel: Kernel,
-    image: Option<Image>,
-    guest: Option<Guest>,
-    /// Of trials that were run and not asked for yet.
-    verdicts: BTreeMap<String, Verdict>,
-    /// Why there is no guest here; asked for once.
-    unavailable: Option<String>,
-    /// Why our kernel module is not in the guest.
-    no_module: Option<String>,
-    /// What was built for this guest; the image is made of it.
-    built: Option<TempDir>,
 }
 
 impl Guests {
-    /// Nothing is booted yet. `program` has the trials, some of which start `epochgate`.
-    pub(crate) fn new(init: PathBuf, program: PathBuf, epochgate: PathBuf, full: bool) -> Self {
+    /// `program` has the trials, some of which start `epochgate`; `plan` says which run where.
+    pub(crate) fn new(
+        init: PathBuf,
+        program: PathBuf,
+        epochgate: PathBuf,
+        full: bool,
+        plan: BTreeMap<Kernel, Vec<Group>>,
+    ) -> Self {
         let in_path = |host, name: &str| Extra {
             host,
             guest: format!("/usr/local/bin/{name}"),
             strip: true,
         };
-        let mut extras = vec![in_path(program, PROGRAM), in_path(epochgate, "epochgate")];
+        let program = in_path(program, station::PROGRAM);
+        let mut extras = vec![program, in_path(epochgate, "epochgate")];
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let workspace = package.parent().unwrap_or(package);
         extras.extend(at_their_places(&workspace.join("examples")));
@@ -88,172 +75,133 @@ impl Guests {
         extras.extend(at_their_places(&package.join("lab")));
         let captured = captures::directory();
         extras.extend(captured.iter().flat_map(|d| at_their_places(d)));
-        let stations = Kernel::ALL.map(|kernel| {
-            let station = Station {
-                kernel,
-                image: None,
-                guest: None,
-                verdicts: BTreeMap::new(),
-                unavailable: None,
-                no_module: None,
-                built: None,
-            };
-            (kernel, Mutex::new(station))
-        });
+        let luggage = Luggage { init, extras, full };
         Self {
-            init,
-            extras,
-            full,
-            stations: stations.into(),
+            plan,
+            luggage: Arc::new(luggage),
+            board: Arc::new(Board::default()),
+            lanes: OnceLock::new(),
         }
     }
 
-    /// How a trial ends in the guest with this kernel. Its whole group is run at once, since
-    /// starting the program takes longer there than most trials.
-    pub(crate) fn run(
-        &self,
-        kernel: Kernel,
-        name: &str,
-        group: &[String],
-    ) -> Result<Verdict, LabError> {
-        let station = self.stations.get(&kernel).expect("a station per kernel");
-        let mut station = station.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verdict) = station.verdicts.remove(name) {
-            return Ok(verdict);
-        }
-        match station.run(self, group) {
-            Ok(report) => station.verdicts.extend(report.verdicts(group)),
-            Err(LabError::Unavailable(reason)) => return Err(LabError::Unavailable(reason)),
-            // The next group gets a new guest; none of this one is tried again.
-            Err(dead) => {
-                let all = group
-                    .iter()
-                    .map(|name| (name.clone(), Err(dead.to_string())));
-                station.verdicts.extend(all);
-            }
-        }
-        let verdict = station.verdicts.remove(name);
-        verdict.ok_or_else(|| LabError::Guest(format!("`{name}` is not in its own group")))
+    /// How a trial ended in the guest with this kernel; waits for it.
+    pub(crate) fn outcome(&self, kernel: Kernel, name: &str) -> Outcome {
+        self.lanes.get_or_init(|| self.start());
+        self.board.wait_for(kernel, name)
     }
 
-    /// Powers all guests off.
+    fn start(&self) -> Vec<Lane> {
+        let lane = |(&kernel, groups): (&Kernel, &Vec<Group>)| {
+            let (groups, luggage) = (groups.clone(), Arc::clone(&self.luggage));
+            let board = Arc::clone(&self.board);
+            thread::spawn(move || {
+                let _ending = Ending(kernel, &board);
+                let mut station = Station::new(kernel);
+                for group in &groups {
+                    board.take_place(kernel);
+                    let outcomes = outcomes(&mut station, &luggage, group);
+                    board.leave_place(kernel, outcomes);
+                }
+                station.close()
+            })
+        };
+        self.plan.iter().map(lane).collect()
+    }
+
+    /// Waits until all guests are powered off.
     pub(crate) fn close(self) -> Result<(), LabError> {
-        for (_, station) in self.stations {
-            let station = station.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Some(guest) = station.guest {
-                guest.power_off()?;
-            }
+        for lane in self.lanes.into_inner().unwrap_or_default() {
+            // One that panicked has said so.
+            lane.join().unwrap_or(Ok(()))?;
         }
         Ok(())
     }
 }
 
-impl Station {
-    fn run(&mut self, of: &Guests, group: &[String]) -> Result<Report, LabError> {
-        if let Some(reason) = &self.unavailable {
-            return Err(LabError::Unavailable(reason.clone()));
+fn outcomes(station: &mut Station, luggage: &Luggage, group: &Group) -> Vec<(String, Outcome)> {
+    let all = |outcome: Outcome| {
+        let one = |name: &String| (name.clone(), outcome.clone());
+        group.iter().map(one).collect()
+    };
+    match station.run(luggage, group) {
+        Ok(report) => {
+            let verdicts = report.verdicts(group).into_iter();
+            verdicts
+                .map(|(name, verdict)| (name, Outcome::Ran(verdict)))
+                .collect()
         }
-        let mut guest = match self.guest.take() {
-            Some(guest) => guest,
-            None => self.boot(&of.init, &of.extras).inspect_err(|error| {
-                if let LabError::Unavailable(reason) = error {
-                    self.unavailable = Some(reason.clone());
-                }
-            })?,
-        };
-        let share = usual_share(self.kernel);
-        let share = if of.full { &[][..] } else { &share };
-        let mut environment: Vec<(String, String)> = ENVIRONMENT
-            .iter()
-            .chain(share)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        environment.push((String::from("EPOCHGATE_TRIALS"), group.join(",")));
-        if let Some(reason) = &self.no_module {
-            environment.push((String::from(kmod::WHY_NOT), reason.clone()));
-        }
-        let job = Job {
-            command: [PROGRAM, "--test-threads=1"].map(str::to_owned).into(),
-            environment,
-            limit_ms: LIMIT_MS,
-        };
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let before = guest.work();
-        let ended = guest.run(job, |is_error, bytes| match is_error {
-            true => stderr.extend(bytes),
-            false => stdout.extend(bytes),
-        })?;
-        let work = guest.work().saturating_sub(before);
-        self.guest = Some(guest);
-        let module = group.first().and_then(|name| name.split("::").next());
-        eprintln!(
-            "lab: {}: {} trials of `{}` in {:.1} s, {:.1} s of a processor",
-            self.kernel,
-            group.len(),
-            module.unwrap_or_default(),
-            ended.duration_ms as f64 / 1000.0,
-            work.as_secs_f64(),
-        );
-        let report = Report {
-            ended,
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        };
-        report.pass_on(self.kernel);
-        Ok(report)
-    }
-
-    fn boot(&mut self, init: &Path, extras: &[Extra]) -> Result<Guest, LabError> {
-        if self.image.is_none() {
-            guest::find_qemu()?;
-            let cache = Cache::open()?;
-            let mut extras = extras.to_vec();
-            match self.modules(&cache) {
-                Ok(modules) => extras.extend(modules),
-                Err(LabError::Unavailable(reason)) => self.no_module = Some(reason),
-                Err(error) => return Err(error),
-            }
-            self.image = Some(image::build(&cache, self.kernel, init, &extras)?);
-        }
-        let image = self.image.as_ref().expect("just made");
-        let asked = std::env::var("LAB_SMP").ok();
-        let size = Size {
-            memory: MEMORY_MIB,
-            processors: asked.and_then(|n| n.parse().ok()).unwrap_or(1),
-        };
-        let guest = Guest::boot(image, &size)?;
-        eprintln!("lab: {}: {}", self.kernel, guest.describe());
-        let failed = &guest.hello().failed_modules;
-        match failed.is_empty() {
-            true => Ok(guest),
-            false => Err(LabError::Guest(format!(
-                "modules that don't load: {failed:?}"
-            ))),
-        }
+        Err(LabError::Unavailable(reason)) => all(Outcome::Skipped(reason)),
+        // The next group gets a new guest; none of this one is tried again.
+        Err(dead) => all(Outcome::Ran(Err(dead.to_string()))),
     }
 }
 
-impl Station {
-    /// Our kernel module for this kernel, and its own plug, which makes place for ours.
-    fn modules(&mut self, cache: &Cache) -> Result<[Extra; 2], LabError> {
-        let (files, _) = image::prefetch(cache, self.kernel)?;
-        let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
-        let ours = kmod::build::module(cache, self.kernel, &files.release, place.path())?;
-        let plug = place.path().join("sch_plug.ko");
-        let found = modules::collect(&files.modules, &["sch_plug"])?;
-        let contents = found.last().map(|module| module.contents.as_slice());
-        fs::write(&plug, contents.unwrap_or_default())
-            .map_err(LabError::io("can't write sch_plug.ko"))?;
-        self.built = Some(place);
-        let extra = |host: PathBuf, guest: &str| Extra {
-            host,
-            guest: guest.to_owned(),
-            strip: false,
-        };
-        Ok([
-            extra(ours, kmod::IN_GUEST),
-            extra(plug, kmod::PLUG_IN_GUEST),
-        ])
+/// Where lanes write what trials wait for.
+#[derive(Debug, Default)]
+struct Board {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Lanes at work.
+    busy: usize,
+    /// Lanes that wait for a place, the longest first.
+    waiting: VecDeque<Kernel>,
+    outcomes: BTreeMap<(Kernel, String), Outcome>,
+    /// Kernels of which nothing more will be said.
+    ended: BTreeSet<Kernel>,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `is_so`.
+    fn wait_until(&self, is_so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = self.changed.wait_while(self.lock(), |state| !is_so(state));
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_place(&self, kernel: Kernel) {
+        self.lock().waiting.push_back(kernel);
+        let is_next = |state: &State| state.waiting.front() == Some(&kernel);
+        let mut state = self.wait_until(|state| state.busy < PLACES && is_next(state));
+        state.waiting.pop_front();
+        state.busy += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn leave_place(&self, kernel: Kernel, outcomes: Vec<(String, Outcome)>) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        let outcomes = outcomes.into_iter();
+        state
+            .outcomes
+            .extend(outcomes.map(|(name, outcome)| ((kernel, name), outcome)));
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, kernel: Kernel, name: &str) -> Outcome {
+        let key = (kernel, name.to_owned());
+        let known =
+            |state: &State| state.outcomes.contains_key(&key) || state.ended.contains(&kernel);
+        let outcome = self.wait_until(known).outcomes.remove(&key);
+        outcome.unwrap_or_else(|| Outcome::Ran(Err(format!("nothing was said of `{name}`"))))
+    }
+}
+
+/// The end of a lane, also of one that panics: nobody waits for it any more.
+struct Ending<'a>(Kernel, &'a Board);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.1.lock().ended.insert(self.0);
+        self.1.changed.notify_all();
     }
 }
 

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use tests::lab::{Kernel, LabError, Target, build};
 use tests::scenario::model::Model;
 use tests::scenario::{Scenario, play, set};
 
-use guests::Guests;
+use guests::{Group, Guests, Outcome};
 
 /// How the names of those trials begin that run in guests when nobody asks for others, by a filter or
 /// with LAB_FULL=1, and the kernels that they run on: what is about the gate itself. In a guest every
@@ -38,11 +38,8 @@ const USUAL: [(&str, &[Kernel]); 12] = [
     ("xen::several_vifs", &[Kernel::V6_12]),
 ];
 
-/// Programs that run at the same time, each in a guest of its own with one processor.
-const SIDE_BY_SIDE: usize = 2;
-
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let arguments = Arguments::from_args();
     let targets = match targets() {
         Ok(targets) => targets,
         Err(error) => {
@@ -66,22 +63,21 @@ fn main() -> ExitCode {
     };
     let all = arguments.filter.is_some() || std::env::var_os("LAB_FULL").is_some();
     let names = trials_of(&program);
-    let init = PathBuf::from(env!("CARGO_BIN_EXE_lab-init"));
-    let guests = Arc::new(Guests::new(init, program.clone(), epochgate, all));
-    let mut trials = Vec::new();
-    let wanted: BTreeMap<Kernel, Vec<String>> = kernels
+    let wanted: BTreeMap<Kernel, Vec<Group>> = kernels
         .iter()
         .map(|&kernel| {
             let usual = names.iter().filter(|name| all || is_usual(name, kernel));
-            (kernel, usual.cloned().collect())
+            let asked = usual.filter(|name| is_asked_for(name, kernel, &arguments));
+            (kernel, groups(asked))
         })
         .collect();
-    // Neighbours are of different kernels, so that guests work side by side.
-    for name in &names {
-        for (&kernel, wanted) in wanted.iter().filter(|(_, wanted)| wanted.contains(name)) {
-            let group = group(wanted, name, kernel, &arguments);
-            trials.push(trial(&guests, kernel, name, group));
-        }
+    let mut trials = Vec::new();
+    let init = PathBuf::from(env!("CARGO_BIN_EXE_lab-init"));
+    let guests = Guests::new(init, program.clone(), epochgate, all, wanted.clone());
+    let guests = Arc::new(guests);
+    for (&kernel, groups) in &wanted {
+        let names = groups.iter().flatten();
+        trials.extend(names.map(|name| trial(&guests, kernel, name)));
     }
     if targets.contains(&Target::Model) {
         trials.extend(set::ALL.iter().map(on_the_model));
@@ -89,7 +85,6 @@ fn main() -> ExitCode {
     if targets.contains(&Target::Namespace) {
         trials.extend(names.iter().map(|name| here(&program, name)));
     }
-    arguments.test_threads.get_or_insert(SIDE_BY_SIDE);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let closed = Arc::into_inner(guests).map(Guests::close);
     if let Some(Err(error)) = closed {
@@ -137,35 +132,41 @@ fn is_usual(name: &str, kernel: Kernel) -> bool {
     USUAL.iter().any(is)
 }
 
-/// The trials of the same module that are wanted on this kernel.
-fn group(names: &[String], name: &str, kernel: Kernel, arguments: &Arguments) -> Vec<String> {
-    let module = |name: &str| name.split("::").next().map(str::to_owned);
-    let wanted = |other: &&String| {
-        let full = format!("{kernel}::{other}");
-        let chosen = match &arguments.filter {
-            Some(filter) if arguments.exact => *filter == full,
-            Some(filter) => full.contains(filter),
-            None => true,
-        };
-        let skipped = |skip: &String| match arguments.exact {
-            true => *skip == full,
-            false => full.contains(skip),
-        };
-        chosen && !arguments.skip.iter().any(skipped) && module(other) == module(name)
+/// Whether the arguments ask for this trial on this kernel, as they will be understood once more.
+fn is_asked_for(name: &str, kernel: Kernel, arguments: &Arguments) -> bool {
+    let full = format!("{kernel}::{name}");
+    let is = |pattern: &String| match arguments.exact {
+        true => *pattern == full,
+        false => full.contains(pattern),
     };
-    names.iter().filter(wanted).cloned().collect()
+    arguments.filter.as_ref().is_none_or(is) && !arguments.skip.iter().any(is)
 }
 
-fn trial(guests: &Arc<Guests>, kernel: Kernel, name: &str, group: Vec<String>) -> Trial {
+/// Trials by module, in their order.
+fn groups<'a>(names: impl Iterator<Item = &'a String>) -> Vec<Group> {
+    fn module(name: &str) -> Option<&str> {
+        name.split("::").next()
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for name in names {
+        let same = |group: &&mut Group| group.first().is_some_and(|f| module(f) == module(name));
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(name.clone()),
+            None => groups.push(vec![name.clone()]),
+        }
+    }
+    groups
+}
+
+fn trial(guests: &Arc<Guests>, kernel: Kernel, name: &str) -> Trial {
     let (guests, own_name) = (Arc::clone(guests), name.to_owned());
     Trial::test(format!("{kernel}::{name}"), move || {
-        match guests.run(kernel, &own_name, &group) {
-            Ok(verdict) => verdict.map_err(Failed::from),
-            Err(LabError::Unavailable(reason)) => {
+        match guests.outcome(kernel, &own_name) {
+            Outcome::Ran(verdict) => Ok(verdict?),
+            Outcome::Skipped(reason) => {
                 tests::skip(&format!("{kernel}::{own_name}"), &reason);
                 Ok(())
             }
-            Err(error) => Err(error.to_string().into()),
         }
     })
 }

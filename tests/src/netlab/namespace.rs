@@ -107,10 +107,14 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // Packets that a gate still holds belong to sockets of this namespace, and would keep it, its
+        // devices and their modules for good. A qdisc of a device that goes down drops them.
+        let down = ["link", "set", "group", "default", "down"];
+        let emptied = self.succeed(Command::new("ip").args(down));
         let removed = succeed(Command::new("ip").args(["netns", "del", &self.name]));
-        if let Err(reason) = removed {
+        if let Err(reason) = emptied.and(removed) {
             eprintln!(
-                "the network namespace {} is left behind: {reason}",
+                "the network namespace {} may be left behind: {reason}",
                 self.name
             );
         }
