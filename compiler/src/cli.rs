@@ -19,7 +19,7 @@ pub(crate) use quantity::{
 };
 
 use crate::command::{
-    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace, tune,
+    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace, tune, verify,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
@@ -74,6 +74,7 @@ enum Verb {
     Check(check::Args),
     Fmt(fmt::Args),
     Compile(compile::Args),
+    Verify(verify::Args),
     Explain(explain::Args),
     Trace(trace::Args),
     Replay(replay::Args),
@@ -91,6 +92,7 @@ impl Verb {
             Self::Check(args) => check::run(args, console),
             Self::Fmt(args) => fmt::run(args, console),
             Self::Compile(args) => compile::run(args, console),
+            Self::Verify(args) => verify::run(args, console),
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
             Self::Replay(args) => replay::run(args, console),

@@ -14,6 +14,7 @@ pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod trace;
 pub(crate) mod tune;
+pub(crate) mod verify;
 mod workload;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod hook;
 pub mod ir;
 pub mod lower;
+pub mod notation;
 mod probe;
 pub mod readback;
 mod render;

@@ -66,7 +66,7 @@ pub fn verify_equivalent(
     // A leak is the worse mistake: it is looked for, and shown, first.
     for (wanted, found) in [(&held, held_by_rules), (&bypass, &rules.bypass)] {
         let missing = space.intersection(&space.minus(wanted, found)?, &delivered)?;
-        if let Some(frame) = space.witness(&missing)? {
+        if let Some(frame) = space.shortest(&missing)? {
             let rules = fate(space, rules, &frame);
             return Ok(Err(Counterexample {
                 policy: classify(policy, &frame),
@@ -76,7 +76,7 @@ pub fn verify_equivalent(
         }
     }
     let unsure = space.intersection(&rules.unsure, &delivered)?;
-    if let Some(frame) = space.witness(&unsure)? {
+    if let Some(frame) = space.shortest(&unsure)? {
         return Ok(Err(Counterexample {
             policy: classify(policy, &frame),
             rules: Fate::Unsure,
@@ -103,7 +103,7 @@ pub fn verify_no_leak(
     let perhaps = space.union(&rules.bypass, &rules.unsure)?;
     let leaked = space.minus(&perhaps, &bypass)?;
     let leaked = space.intersection(&leaked, &hook::delivered(space)?)?;
-    Ok(match space.witness(&leaked)? {
+    Ok(match space.shortest(&leaked)? {
         Some(frame) => {
             let rules = fate(space, rules, &frame);
             Err(Counterexample {

@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod analysis;
 mod artefacts;
 mod findings;
 mod frames;

@@ -86,6 +86,11 @@ fn what_tune_recommends_is_what_the_program_prints() {
 }
 
 #[test]
+fn answers_about_every_frame_are_what_the_program_prints() {
+    transcripts("docs/analysis.md", 4);
+}
+
+#[test]
 fn only_transcripts_are_run() {
     let text = "$ no\n```sh\n$ no\n```\n\n```console\n$ a\nold\n$ b\n```\nend\n";
     let (fresh, commands) = with_output(text, |command| format!("<{command}>\n"));

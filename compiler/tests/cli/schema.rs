@@ -117,7 +117,13 @@ fn length(value: &Value) -> Option<u64> {
 }
 
 fn printed(args: &[&str], input: &[u8]) -> Value {
-    let out = run_with(&[args, &["--json"]].concat(), input).exits(0).out;
+    printed_with(0, args, input)
+}
+
+fn printed_with(code: i32, args: &[&str], input: &[u8]) -> Value {
+    let out = run_with(&[args, &["--json"]].concat(), input)
+        .exits(code)
+        .out;
     serde_json::from_str(&out).unwrap()
 }
 
@@ -174,6 +180,15 @@ fn outputs() -> Vec<(&'static str, Value)> {
         (
             "replay.json",
             printed(&["replay", voip, "-"], &super::replay::call(1)),
+        ),
+        ("verify.json", printed(&["verify", voip], b"")),
+        (
+            "verify.json",
+            printed_with(
+                1,
+                &["verify", voip, "--rules", "-"],
+                b"filter add dev vif1.0 ingress pref 1 protocol ip u32 match u32 0 0 action drop",
+            ),
         ),
     ]
 }

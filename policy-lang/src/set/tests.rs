@@ -74,3 +74,20 @@ fn first_match_is_what_it_says() {
 fn a_space_that_is_too_small_says_so() {
     assert!(Space::new(8).is_err());
 }
+
+#[test]
+fn the_shortest_frame_is_in_its_set_and_nothing_is_shorter() {
+    let space = Space::new(SMALL).unwrap();
+    for behind in [0_usize, 1, 45, 46, 1000, 65_534] {
+        let long = space.at_least(behind).unwrap();
+        let frame = space.shortest(&long).unwrap().unwrap();
+        assert_eq!(Packet::new(&frame).network().len(), behind);
+        assert!(space.contains(&long, &frame));
+    }
+    assert_eq!(space.shortest(&space.none()).unwrap(), None);
+    // Not the first that a diagram leads to, which is long and untagged.
+    let long = space.at_least(100).unwrap();
+    let either = space.union(&long, &space.tagged().unwrap()).unwrap();
+    let frame = space.shortest(&either).unwrap().unwrap();
+    assert_eq!(frame.len(), 14 + TAG_LEN);
+}

@@ -22,6 +22,28 @@ impl Space {
         }))
     }
 
+    /// A shortest frame of the set, or `None` if the set is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceFull`].
+    pub fn shortest(&self, set: &PacketSet) -> Result<Option<Vec<u8>>, SpaceFull> {
+        let mut set = self.intersection(set, &self.all)?;
+        // The most bytes behind the headers that every frame of the set is known to have.
+        let (mut least, mut step) = (0, 1 << 15);
+        while step > 0 {
+            let longer = self.at_least(least + step)?;
+            let shorter = self.minus(&set, &longer)?;
+            if shorter.is_empty() {
+                least += step;
+            } else {
+                set = shorter;
+            }
+            step /= 2;
+        }
+        self.witness(&set)
+    }
+
     /// Whether two sets hold the same frames, and if not, a frame in exactly one of them.
     ///
     /// # Errors
