@@ -19,7 +19,8 @@ pub(crate) use quantity::{
 };
 
 use crate::command::{
-    audit, check, compile, explain, fmt, gate, probe, replay, simulate, test, trace, tune, verify,
+    audit, check, compile, diff, explain, fmt, gate, probe, query, replay, simulate, test, trace,
+    tune, verify,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
@@ -75,6 +76,8 @@ enum Verb {
     Fmt(fmt::Args),
     Compile(compile::Args),
     Verify(verify::Args),
+    Diff(diff::Args),
+    Query(query::Args),
     Explain(explain::Args),
     Trace(trace::Args),
     Replay(replay::Args),
@@ -93,6 +96,8 @@ impl Verb {
             Self::Fmt(args) => fmt::run(args, console),
             Self::Compile(args) => compile::run(args, console),
             Self::Verify(args) => verify::run(args, console),
+            Self::Diff(args) => diff::run(args, console),
+            Self::Query(args) => query::run(args, console),
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
             Self::Replay(args) => replay::run(args, console),

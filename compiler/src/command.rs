@@ -3,12 +3,14 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod compile;
+pub(crate) mod diff;
 pub(crate) mod explain;
 mod finding;
 pub(crate) mod fmt;
 pub(crate) mod gate;
 mod outputs;
 pub(crate) mod probe;
+pub(crate) mod query;
 pub(crate) mod replay;
 pub(crate) mod simulate;
 pub(crate) mod test;

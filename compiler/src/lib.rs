@@ -7,6 +7,7 @@ pub mod cli;
 mod command;
 pub mod compile;
 pub mod device;
+pub mod diff;
 pub mod edges;
 mod exit;
 pub mod explain;

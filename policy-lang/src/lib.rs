@@ -5,6 +5,7 @@
 //! output, no clock, no printing.
 
 pub mod check;
+pub mod classes;
 pub mod classify;
 pub mod diagnostic;
 pub mod field;

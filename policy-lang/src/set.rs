@@ -11,6 +11,7 @@
 mod known;
 mod layout;
 mod meaning;
+mod values;
 mod witness;
 
 pub use layout::NETWORK_BYTES;

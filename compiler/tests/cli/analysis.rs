@@ -70,3 +70,47 @@ fn what_is_not_understood_is_named() {
     let rules = by_hand("meta mark 7 accept");
     assert!(said(&rules).contains("meta mark 7"), "{}", said(&rules));
 }
+
+#[test]
+fn a_change_is_told_and_order_is_none() {
+    let old = "bypass arp; buffer tcp; bypass udp dport { 5004, 5006 }; # order\n";
+    let same = "let media = { 5006, 5004 };\nbypass udp dport media;\nbypass arp;\n";
+    let other = "bypass arp; bypass udp dport 5004; bypass tcp dport 80;";
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("old.gate");
+    fs::write(&file, old).unwrap();
+    let diff = |new: &str| run_with(&["diff", file.to_str().unwrap(), "-"], new.as_bytes());
+    assert!(diff(same).exits(0).out.contains("treat every frame alike"));
+    let told = diff(other).exits(1).out;
+    assert!(
+        told.contains("was held, now passes: tcp dport 80\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("passed, is now held: udp dport 5006\n"),
+        "{told}"
+    );
+    assert_eq!(told.matches("  frame  ").count(), 2, "{told}");
+    run(&["diff", "-", "-"]).exits(2);
+}
+
+#[test]
+fn a_question_is_answered_with_the_policys_names() {
+    let policy = b"let media = 5004-5007; bypass udp dport media; buffer tcp";
+    let query = |condition: &[&str]| run_with(&[&["query", "-"], condition].concat(), policy);
+    let all = query(&["udp", "dport", "media"]).exits(0).out;
+    assert!(all.contains("bypass: 100 % of it\n    all of it"), "{all}");
+    assert!(all.contains("buffer: no such frame"), "{all}");
+    let some = query(&["udp dport 5000-5007"]).exits(0).out;
+    assert!(
+        some.contains("bypass: 50.00 % of it\n    dport 5004-5007"),
+        "{some}"
+    );
+    assert!(
+        some.contains("buffer: 50.00 % of it\n    dport 5000-5003"),
+        "{some}"
+    );
+    assert!(query(&["udp dprt 5"]).exits(1).err.contains("dprt"));
+    assert!(query(&["arp tcp"]).exits(1).err.contains("E0309"));
+    query(&["arp; bypass tcp"]).exits(2);
+}

@@ -181,6 +181,14 @@ fn outputs() -> Vec<(&'static str, Value)> {
             "replay.json",
             printed(&["replay", voip, "-"], &super::replay::call(1)),
         ),
+        (
+            "diff.json",
+            printed_with(1, &["diff", voip, "-"], b"bypass udp rtp;"),
+        ),
+        (
+            "query.json",
+            printed(&["query", voip, "udp", "sport", "media"], b""),
+        ),
         ("verify.json", printed(&["verify", voip], b"")),
         (
             "verify.json",

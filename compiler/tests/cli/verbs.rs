@@ -6,8 +6,9 @@ use std::process::Stdio;
 
 use crate::program::{command, run, run_with};
 
-const VERBS: [&str; 10] = [
-    "check", "fmt", "compile", "verify", "explain", "trace", "replay", "simulate", "tune", "test",
+const VERBS: [&str; 12] = [
+    "check", "fmt", "compile", "verify", "diff", "query", "explain", "trace", "replay", "simulate",
+    "tune", "test",
 ];
 
 /// What `--help` prints, without the blanks that clap leaves at the ends of lines.
