@@ -16,6 +16,7 @@ pub mod frame_text;
 pub mod gate;
 pub mod hook;
 pub mod ir;
+pub mod lint;
 pub mod lower;
 pub mod notation;
 mod probe;

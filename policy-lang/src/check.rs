@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
                     }
                     Some(first) => self.twice(Code::DuplicateGate, "two gate blocks", first, span),
                 },
-                StatementKind::Let(_) | StatementKind::Broken { .. } => {}
+                StatementKind::Let(_) | StatementKind::Allow(_) | StatementKind::Broken { .. } => {}
             }
         }
         policy

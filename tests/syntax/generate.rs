@@ -3,9 +3,9 @@
 use policy_lang::source::Span;
 use policy_lang::syntax::print;
 use policy_lang::syntax::tree::{
-    Atom, Comment, Comments, Condition, Conjunction, Element, Expect, Factor, Field, File, Gate,
-    Item, Let, LetValue, Name, Rule, Set, Setting, Shape, Statement, StatementKind, Term, TermKind,
-    Text, Value, ValueKind, Verdict,
+    Allow, Atom, Comment, Comments, Condition, Conjunction, Element, Expect, Factor, Field, File,
+    Gate, Item, Let, LetValue, Name, Rule, Set, Setting, Shape, Statement, StatementKind, Term,
+    TermKind, Text, Value, ValueKind, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -213,6 +213,11 @@ fn kind() -> impl Strategy<Value = StatementKind> {
         span: NOWHERE,
         text,
     });
+    let lint = "L[0-9]{1,4}".prop_map(|text| Name {
+        span: NOWHERE,
+        text,
+    });
+    let allow = (lint, because.clone()).prop_map(|(lint, because)| Allow { lint, because });
     let rule = (verdict(), option::of(condition()), option::of(because)).prop_map(
         |(verdict, condition, because)| Rule {
             verdict,
@@ -236,6 +241,7 @@ fn kind() -> impl Strategy<Value = StatementKind> {
             .prop_map(|(verdict, condition)| StatementKind::Expect(Expect { verdict, condition })),
         1 => (vec(setting(), 0..4), end_comments())
             .prop_map(|(settings, end)| StatementKind::Gate(Gate { settings, end })),
+        1 => allow.prop_map(StatementKind::Allow),
     ]
 }
 
@@ -367,6 +373,9 @@ fn strip(tree: &mut File) {
                     .iter_mut()
                     .for_each(|setting| setting.comments = Comments::default());
             }
+            StatementKind::Allow(allow) => {
+                allow.because.text.retain(|c| !"#;".contains(c));
+            }
             StatementKind::Default(_) | StatementKind::Broken { .. } => {}
         }
     }
@@ -412,6 +421,7 @@ pub(super) fn token_soup() -> impl Strategy<Value = String> {
         "let",
         "expect",
         "gate",
+        "allow",
         "because",
         "and",
         "or",

@@ -160,6 +160,7 @@ bypass
 fn every_statement_of_the_grammar_is_built() {
     let text = "\
 default bypass;
+allow L0301 because \"a reason\";
 let a = tcp;
 let b = fe80::/10;
 let c = { 1, { 2, 3-4 }, 0x10 };

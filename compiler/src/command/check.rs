@@ -10,12 +10,15 @@ use policy_lang::source::SourceFile;
 use super::finding;
 use crate::cli::{Console, PolicyFile, report_all};
 use crate::exit::{self, Exit, Failure};
+use crate::lint::{allowances, lints};
+use crate::render::Report;
 use crate::verify::{in_space, verify_expectations};
 
 /// Check policies and prove their expectations.
 ///
 /// Every `expect` statement is proved for all frames that it describes. One that is not true is
-/// shown with a frame as the proof.
+/// shown with a frame as the proof. Lints find what is seldom meant, such as a protocol with state
+/// that bypasses; `allow LINT because "...";` in a policy says that it is meant.
 #[derive(Debug, clap::Args)]
 #[command(after_help = exit::HELP)]
 pub(crate) struct Args {
@@ -25,6 +28,9 @@ pub(crate) struct Args {
     /// Let warnings fail the check as errors do.
     #[arg(long)]
     deny_warnings: bool,
+    /// Leave out the lints: findings about what is allowed and yet seldom meant.
+    #[arg(long)]
+    no_lints: bool,
 }
 
 /// Checks each policy and prints one line about it.
@@ -40,7 +46,11 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             Some(policy) => warn_of_idle_rules(policy, &file.source, console)?,
             None => 0,
         };
-        let warnings = file.warnings + idle;
+        let seldom_meant = match &file.policy {
+            Some(policy) if !args.no_lints => lint(policy, &file.source, console)?,
+            _ => 0,
+        };
+        let warnings = file.warnings + idle + seldom_meant;
         let denied = args.deny_warnings && warnings > 0;
         if file.errors + broken > 0 || denied {
             exit = Exit::Findings;
@@ -84,6 +94,34 @@ fn warn_of_idle_rules(
     let found = in_space(|space| unreachable_rules(policy, space)).unwrap_or_default();
     report_all(source, &found, console)?;
     Ok(found.len())
+}
+
+/// Reports what the lints find and the policy does not allow, and what it allows for nothing; how
+/// many findings that are. Where the sets outgrow all spaces nothing is said, as above.
+fn lint(policy: &Policy, source: &SourceFile, console: &mut Console) -> Result<usize, Failure> {
+    let found = in_space(|space| lints(space, policy)).unwrap_or_default();
+    let allowed = allowances(source);
+    let mut count = 0;
+    for lint in &found {
+        if allowed.iter().all(|allowance| allowance.code != lint.code) {
+            count += 1;
+            console.report(Some(source), &finding::lint(lint))?;
+        }
+    }
+    for allowance in &allowed {
+        let code = &allowance.code;
+        let message = if !allowance.is_known() {
+            format!("there is no lint `{code}`")
+        } else if found.iter().all(|lint| lint.code != *code) {
+            format!("`{code}` finds nothing here")
+        } else {
+            continue;
+        };
+        count += 1;
+        let report = Report::warning(message).at(allowance.span, "allowed for nothing");
+        console.report(Some(source), &report)?;
+    }
+    Ok(count)
 }
 
 /// A policy in one line.

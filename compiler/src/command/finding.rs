@@ -7,6 +7,8 @@ use policy_lang::{Decision, Reason, SpaceFull};
 
 use crate::backend::Refusal;
 use crate::compile::CompileError;
+use crate::frame_text::describe;
+use crate::lint::Lint;
 use crate::lower::TooManyAlternatives;
 use crate::render::{Report, place};
 use crate::verify::{Broken, Counterexample, Fate};
@@ -86,6 +88,23 @@ fn shortened(mut text: String) -> String {
         text.push_str("...");
     }
     text
+}
+
+/// A lint found something.
+pub(crate) fn lint(found: &Lint) -> Report {
+    let mut report = Report::warning(found.message.clone()).code(found.code);
+    if let Some(span) = found.span {
+        report = report.at(span, "");
+    }
+    report.notes.clone_from(&found.notes);
+    report.help.clone_from(&found.help);
+    match found.frames.as_slice() {
+        [] => report,
+        [only] => report.frame(only.clone()),
+        several => several.iter().zip(1..).fold(report, |report, (frame, at)| {
+            report.note(format!("frame {at}: {}", describe(frame)))
+        }),
+    }
 }
 
 /// The proof needs too much memory.

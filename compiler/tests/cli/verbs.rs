@@ -57,12 +57,12 @@ fn wrong_use_is_2() {
 #[test]
 fn check_says_what_it_proved() {
     let run = run_with(
-        &["check", "-"],
+        &["check", "--no-lints", "-"],
         b"buffer tcp; expect buffer tcp; expect bypass udp;",
     );
     insta::assert_snapshot!("check-broken", run.exits(1).transcript());
     let run = run_with(
-        &["check", "-"],
+        &["check", "--no-lints", "-"],
         b"buffer tcp; bypass udp; default bypass; expect buffer tcp;",
     );
     let said = "<stdin>: 2 rules, default bypass, 1 expectation proved\n";

@@ -56,7 +56,7 @@ codes! {
         "A policy is UTF-8 text. A byte that is not is reported where it stands."
         ""
     UnknownStatement "E0102" "unknown statement"
-        "A statement starts with `buffer`, `bypass`, `default`, `let`, `expect` or `gate`, in lower case."
+        "A statement starts with `buffer`, `bypass`, `default`, `let`, `expect`, `gate` or `allow`, in lower case."
         "bufer tcp;"
     EmptyStatement "E0103" "empty statement"
         "A `;` ends a statement, and here there is none to end."

@@ -24,9 +24,23 @@ impl Space {
         let Some(slots) = self.layout.place(place) else {
             return Ok(None);
         };
-        let kept: Vec<usize> = slots
+        let projected = self.seen_through(set, &[place])?;
+        let mut ranges = Vec::new();
+        self.walk(&projected, &slots, 0, &mut ranges)?;
+        Ok((ranges.len() <= MOST_RANGES).then(|| ValueSet::from_ranges(ranges)))
+    }
+
+    /// The frames that can't be told from one of the set by their bits at `places`.
+    ///
+    /// # Errors
+    ///
+    /// [`SpaceFull`].
+    pub fn seen_through(&self, set: &PacketSet, places: &[Place]) -> Result<PacketSet, SpaceFull> {
+        let kept: Vec<usize> = places
             .iter()
-            .filter_map(|slot| self.layout.variable(*slot))
+            .filter_map(|place| self.layout.place(*place))
+            .flatten()
+            .filter_map(|slot| self.layout.variable(slot))
             .collect();
         // From the last variable on, so that each step puts a node on top of a chain.
         let mut others = self.bits_all();
@@ -36,10 +50,7 @@ impl Space {
             }
         }
         let real = self.intersection(set, &self.all)?;
-        let projected = self.set(real.diagram.exists(&others.diagram))?;
-        let mut ranges = Vec::new();
-        self.walk(&projected, &slots, 0, &mut ranges)?;
-        Ok((ranges.len() <= MOST_RANGES).then(|| ValueSet::from_ranges(ranges)))
+        self.set(real.diagram.exists(&others.diagram))
     }
 
     /// The values from `low` on whose lower bits `slots` are in `set`.

@@ -90,7 +90,7 @@ pub(super) fn statement(source: &SourceFile, span: Span) -> Option<Diagnostic> {
         ))
     } else {
         found.help(
-            "a statement starts with `buffer`, `bypass`, `default`, `let`, `expect` or `gate`",
+            "a statement starts with `buffer`, `bypass`, `default`, `let`, `expect`, `gate` or `allow`",
         )
     })
 }

@@ -7,9 +7,9 @@ use super::grammar::{Grammar, Rule};
 use super::lexeme::Lexer;
 use super::split::{Chunk, Splitter};
 use super::tree::{
-    Atom, Comments, Condition, Conjunction, Element, Expect, Factor, Field, File, Gate, Item, Let,
-    LetValue, Name, Rule as RuleStatement, Set, Setting, Shape, Statement, StatementKind, Term,
-    TermKind, Text, Value, ValueKind, Verdict,
+    Allow, Atom, Comments, Condition, Conjunction, Element, Expect, Factor, Field, File, Gate,
+    Item, Let, LetValue, Name, Rule as RuleStatement, Set, Setting, Shape, Statement,
+    StatementKind, Term, TermKind, Text, Value, ValueKind, Verdict,
 };
 use super::{MAX_POLICY_BYTES, expected, trivia};
 use crate::diagnostic::{Code, Diagnostic, Sink};
@@ -150,6 +150,11 @@ impl Builder {
                     _ => LetValue::Condition(self.condition(value)?),
                 };
                 StatementKind::Let(Let { name, value })
+            }
+            Rule::allow_line => {
+                let lint = self.name(&parts.next()?);
+                let because = self.text(&parts.next()?.into_inner().nth(1)?);
+                StatementKind::Allow(Allow { lint, because })
             }
             Rule::gate_block => {
                 let settings = parts
@@ -399,6 +404,7 @@ fn is_sign(rule: Rule) -> bool {
             | Rule::kw_let
             | Rule::kw_expect
             | Rule::kw_gate
+            | Rule::kw_allow
             | Rule::equals
             | Rule::semicolon
             | Rule::open_brace

@@ -84,6 +84,10 @@ fn print_statement(out: &mut Lines, statement: &Statement) {
             print_body(out, &expect.condition, 1, "");
         }
         StatementKind::Gate(gate) => print_gate(out, gate),
+        StatementKind::Allow(allow) => {
+            let because = escape(&allow.because.text);
+            out.write(&format!("allow {} because {because}", allow.lint.text));
+        }
         StatementKind::Broken { text, .. } => out.write(text),
     }
 }

@@ -12,7 +12,9 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::source::{SourceFile, Span};
 
 /// Words that start a statement.
-pub(super) const STATEMENTS: [&str; 6] = ["buffer", "bypass", "default", "let", "expect", "gate"];
+pub(super) const STATEMENTS: [&str; 7] = [
+    "buffer", "bypass", "default", "let", "expect", "gate", "allow",
+];
 
 /// The text of one statement and the comments around it.
 #[derive(Debug, Default)]
@@ -186,7 +188,7 @@ impl<'a> Splitter<'a> {
             return line.trim_end_matches([' ', '\t', '\r']).ends_with('\n');
         }
         let head = self.source.slice(now.chunk.span);
-        if matches!(head, "let" | "default" | "expect") {
+        if matches!(head, "let" | "default" | "expect" | "allow") {
             return false;
         }
         let end = now.chunk.span.end;

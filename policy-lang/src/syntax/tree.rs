@@ -68,6 +68,8 @@ pub enum StatementKind {
     Expect(Expect),
     /// `gate { ... }`.
     Gate(Gate),
+    /// `allow ...`.
+    Allow(Allow),
     /// Text that is no statement; it has been reported. `defines` is the name it would have
     /// defined, so that uses of that name are not reported as well.
     Broken {
@@ -142,6 +144,15 @@ pub struct Expect {
     pub verdict: Verdict,
     /// Which packets.
     pub condition: Condition,
+}
+
+/// `allow LINT because STRING`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// The code of the lint.
+    pub lint: Name,
+    /// Why what it finds is wanted.
+    pub because: Text,
 }
 
 /// `gate { ... }`.

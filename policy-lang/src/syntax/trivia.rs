@@ -113,7 +113,7 @@ fn visit(kind: &mut StatementKind, end: usize, see: See<'_>) {
             }
             see(Anchor::Close(last_byte(end), &mut gate.end));
         }
-        StatementKind::Default(_) | StatementKind::Broken { .. } => {}
+        StatementKind::Default(_) | StatementKind::Allow(_) | StatementKind::Broken { .. } => {}
     }
 }
 
