@@ -85,6 +85,10 @@ pub(super) fn only_as_destination(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceF
         let source = space.test(&Test::Field(Field::Sport, range.clone()))?;
         let destination = space.test(&Test::Field(Field::Dport, range.clone()))?;
         let other_way = space.minus(&source, &destination)?;
+        // A range of all ports has no other way.
+        let Some(frame) = space.shortest(&other_way)? else {
+            continue;
+        };
         if space.intersection(&other_way, &scene.bypass)?.is_empty() {
             let mut lint = Lint::new("L0403", "media ports are named only as destination");
             lint.span = Some(rule.span);
@@ -95,7 +99,7 @@ pub(super) fn only_as_destination(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceF
             lint.help.push(String::from(
                 "name the range with `sport` if it is the VM's",
             ));
-            lint.frames.extend(space.shortest(&other_way)?);
+            lint.frames.push(frame);
             found.push(lint);
         }
     }
