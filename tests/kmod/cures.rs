@@ -135,6 +135,47 @@ fn the_gate_command_reads_the_dump() {
 }
 
 #[test]
+fn the_gate_command_tells_epochs_by_their_numbers() {
+    use compiler::gate::module::Order;
+    let mut module = Bench::new(0, Some(&options(&[(attribute::LIMIT, 250)], &[])));
+    // What is refused, with the word for it that its reason must have.
+    let steps = [
+        (Order::Begin(3), "next"),
+        (Order::Commit(1), "still open"),
+        (Order::Commit(2), "not begun"),
+        (Order::Abort(2), "not begun"),
+        (Order::Begin(2), ""),
+        (Order::Begin(2), ""),
+        (Order::Begin(3), ""),
+        (Order::Commit(2), "older"),
+        (Order::Commit(1), ""),
+        (Order::Abort(1), "committed"),
+        (Order::Abort(2), ""),
+        (Order::Commit(2), "aborted"),
+    ];
+    for (order, word) in steps {
+        let code = module.change(&order.options());
+        if code == 0 {
+            assert_eq!(word, "", "{order}");
+            continue;
+        }
+        let errno = rustix::io::Errno::from_raw_os_error(-code);
+        let reason = order.refusal(errno).expect("a reason for every refusal");
+        assert!(
+            !word.is_empty() && reason.contains(word),
+            "{order}: {reason}"
+        );
+    }
+    assert_eq!(
+        (
+            module.tells(attribute::COMMITTED),
+            module.tells(attribute::OPEN_EPOCH)
+        ),
+        (1, 4)
+    );
+}
+
+#[test]
 fn an_overflow_is_seen_and_chosen() {
     let mut module = Bench::new(
         0,

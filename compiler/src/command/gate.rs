@@ -12,6 +12,7 @@ use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
 use crate::gate::lock::Lock;
 use crate::gate::metrics::Target;
+use crate::gate::module;
 use crate::gate::plug::{Gate, Order, PlugError, Root};
 use crate::gate::serve::{ServeError, Settings, serve};
 use crate::render::Report;
@@ -42,6 +43,23 @@ enum Action {
     /// After the link was down this releases packets of an epoch that is not committed: the plug
     /// lost the packets and kept their number. `gate serve` notices that.
     Release,
+    /// Begin an epoch by its number, which ends the one before: only our kernel module knows numbers.
+    ///
+    /// It is the one after the open one. Said again of the open one, it has no effect.
+    Begin {
+        /// The number.
+        epoch: u64,
+    },
+    /// Let an epoch go by its number, the oldest that has ended.
+    Commit {
+        /// The number.
+        epoch: u64,
+    },
+    /// Drop an epoch and all later ones.
+    Abort {
+        /// The number.
+        epoch: u64,
+    },
     /// Let everything out, and let everything pass from now on.
     ///
     /// What is held for epochs that no backup has leaves too. If this host then fails, the backup
@@ -159,6 +177,9 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         Action::Open { .. } => tell(ifb, Order::Open),
         Action::Block => tell(ifb, Order::Block),
         Action::Release => tell(ifb, Order::ReleaseOne),
+        &Action::Begin { epoch } => number(ifb, module::Order::Begin(epoch)),
+        &Action::Commit { epoch } => number(ifb, module::Order::Commit(epoch)),
+        &Action::Abort { epoch } => number(ifb, module::Order::Abort(epoch)),
         Action::Limit { bytes: 0 } => Err(Refused::Plug(PlugError::NoLimit)),
         &Action::Limit { bytes } => {
             warn_of_small(bytes, console)?;
@@ -244,12 +265,27 @@ impl From<PlugError> for Refused {
 
 /// Gives one order to the plug that is there; the root before it and after it.
 fn tell(ifb: &Device, order: Order) -> Result<(Root, Root), Refused> {
+    drive(ifb, |gate, root| gate.order(root.handle, order))
+}
+
+/// The same with an epoch, to our module.
+fn number(ifb: &Device, order: module::Order) -> Result<(Root, Root), Refused> {
+    drive(ifb, |gate, root| match root.state {
+        Some(_) => gate.epoch(root.handle, order),
+        None => Err(PlugError::NotNumbered(ifb.clone())),
+    })
+}
+
+fn drive(
+    ifb: &Device,
+    tell: impl FnOnce(&mut Gate, &Root) -> Result<Root, PlugError>,
+) -> Result<(Root, Root), Refused> {
     let mut gate = Gate::open(ifb)?;
     let _lock = Lock::take(gate.index())
         .map_err(Refused::Lock)?
         .ok_or_else(|| Refused::Driven(ifb.clone()))?;
     let before = gate.plug()?;
-    let after = gate.order(before.handle, order)?;
+    let after = tell(&mut gate, &before)?;
     Ok((before, after))
 }
 
@@ -270,6 +306,16 @@ fn describe(ifb: &Device, action: &Action, before: &Root, after: &Root) -> Strin
     match action {
         Action::Block => format!("{ifb}: blocked; held: {}", held(after)),
         Action::Release => format!("{ifb}: released; held before: {}", held(before)),
+        Action::Begin { epoch } => format!("{ifb}: epoch {epoch} is open; held: {}", held(after)),
+        Action::Commit { epoch } => format!(
+            "{ifb}: epoch {epoch} committed; held before: {}",
+            held(before)
+        ),
+        Action::Abort { epoch } => {
+            let next = after.state.map_or(0, |state| state.epoch);
+            let held = held(after);
+            format!("{ifb}: epoch {epoch} and all later ones aborted, {next} is open; held: {held}")
+        }
         Action::Open { .. } => format!(
             "{ifb}: open, everything passes until `block`; let out: {}",
             held(before)

@@ -1,15 +1,21 @@
-//! What `sch_epochgate` tells of itself, which `sch_plug` can't.
+//! What `sch_epochgate` tells of itself and can be told, which `sch_plug` can't.
 //!
 //! The numbers are those of `kernel-module/src/netlink.rs`, said here a second time: this crate knows
 //! the module only by what it says over netlink. `tests/kmod` holds the two together.
 
+use std::fmt;
+
+use rustix::io::Errno;
 use serde::Serialize;
 
-use super::netlink::{attribute, long, number};
+use super::netlink::{attribute, long, number, push_attribute};
 
 /// The kind of its qdiscs.
 pub const KIND: &str = "epochgate";
 
+const BEGIN: u16 = 1;
+const COMMIT: u16 = 2;
+const ABORT: u16 = 3;
 const LIMIT: u16 = 5;
 const STATE: u16 = 32;
 const OPEN_EPOCH: u16 = 33;
@@ -25,6 +31,59 @@ const PURGED: u16 = 47;
 const OPEN: u32 = 1;
 const LATE: u32 = 2;
 const FULL: u32 = 4;
+
+/// What is told about an epoch, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The open epoch ends and this one begins; it is the next, or nothing happens.
+    Begin(u64),
+    /// This one may leave, the oldest that has ended.
+    Commit(u64),
+    /// This one and all later ones are dropped.
+    Abort(u64),
+}
+
+impl Order {
+    /// The value of `TCA_OPTIONS`.
+    #[must_use]
+    pub fn options(self) -> Vec<u8> {
+        let (kind, epoch) = match self {
+            Self::Begin(epoch) => (BEGIN, epoch),
+            Self::Commit(epoch) => (COMMIT, epoch),
+            Self::Abort(epoch) => (ABORT, epoch),
+        };
+        let mut options = Vec::new();
+        push_attribute(&mut options, kind, &epoch.to_ne_bytes());
+        options
+    }
+
+    /// Why the module refuses it with this number; `None` if it never does.
+    #[must_use]
+    pub fn refusal(self, errno: Errno) -> Option<&'static str> {
+        let reason = match (self, errno) {
+            (Self::Begin(_), Errno::INVAL) => "it is neither the open epoch nor the next one",
+            (Self::Begin(_), Errno::NOSPC) => "too many epochs are in flight",
+            (Self::Begin(_), Errno::NOBUFS) => "packets of the open epoch found no room",
+            (Self::Commit(_), Errno::BUSY) => "it is still open, and ends when the next one begins",
+            (Self::Commit(_), Errno::AGAIN) => "an older one comes first",
+            (Self::Commit(_) | Self::Abort(_), Errno::NOENT) => "it has not begun",
+            (_, Errno::CANCELED) => "it was aborted",
+            (_, Errno::ALREADY) => "it is committed already",
+            _ => return None,
+        };
+        Some(reason)
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin(epoch) => write!(f, "begin epoch {epoch}"),
+            Self::Commit(epoch) => write!(f, "commit epoch {epoch}"),
+            Self::Abort(epoch) => write!(f, "abort epoch {epoch}"),
+        }
+    }
+}
 
 /// The state of one gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,5 +1,6 @@
 //! A plug at the root of an interface: reading it, and the five things it can be told. A qdisc of
-//! `sch_epochgate` understands the same messages, and is as good as a plug wherever it is found.
+//! `sch_epochgate` understands the same messages, and is as good as a plug wherever it is found; it
+//! also understands epochs by their numbers.
 //!
 //! The messages are those of `tc_modify_qdisc` in `net/sched/sch_api.c` and `struct tc_plug_qopt`
 //! in `include/uapi/linux/pkt_sched.h`. A request that names the handle *and* the kind and sets
@@ -149,6 +150,19 @@ pub enum PlugError {
     /// It was replaced between two requests.
     #[error("the root qdisc of `{0}` was replaced meanwhile")]
     Replaced(Device),
+    /// It counts packets and knows no epochs.
+    #[error("the plug of `{0}` knows no epochs by their numbers")]
+    NotNumbered(Device),
+    /// Our module says why not.
+    #[error("cannot {order} of `{device}`: {reason}")]
+    Epoch {
+        /// The interface.
+        device: Device,
+        /// What was to be done.
+        order: module::Order,
+        /// Why it is not.
+        reason: &'static str,
+    },
     /// A limit of 0 would drop every packet.
     #[error("a limit of 0 bytes drops every packet")]
     NoLimit,
@@ -170,6 +184,12 @@ impl PlugError {
                 "put one there: `tc qdisc replace dev {device} root plug limit BYTES`; it starts closed"
             )),
             Self::Replaced(_) => Some(String::from("look at it again with `status`")),
+            Self::NotNumbered(_) => Some(String::from(
+                "drive a plug with `block` and `release`; the kernel module `sch_epochgate` knows epochs",
+            )),
+            Self::Epoch { .. } => Some(String::from(
+                "`status` tells which epoch is open, which is committed and how many are in flight",
+            )),
             Self::NoLimit => Some(String::from(
                 "to drop what is held, replace the plug; to stop the traffic, take the link down",
             )),
@@ -304,8 +324,34 @@ impl Gate {
     /// [`PlugError::Replaced`] if it is not at the root; [`PlugError::Netlink`], after which the
     /// order may have been carried out or not.
     pub fn order(&mut self, handle: u32, order: Order) -> Result<Root, PlugError> {
-        let flags = flag::ACK | flag::ECHO;
-        self.modify(handle, flags, order.options())
+        self.modify(handle, flag::ACK | flag::ECHO, &order.options())
+    }
+
+    /// Tells our module, which has this handle, what becomes of an epoch, and returns it after that.
+    ///
+    /// # Errors
+    ///
+    /// [`PlugError::Epoch`] if the module refuses, and then nothing is done; otherwise as for
+    /// [`Self::order`].
+    pub fn epoch(&mut self, handle: u32, order: module::Order) -> Result<Root, PlugError> {
+        let error = match self.send(handle, flag::ACK | flag::ECHO, &order.options()) {
+            Ok(root) => return Ok(root),
+            Err(error) => error,
+        };
+        let Some(reason) = error.refusal().and_then(|errno| order.refusal(errno)) else {
+            return Err(self.explain(error, true));
+        };
+        // Some numbers are the kernel's as well, when there is no such qdisc.
+        let root = self.root()?;
+        if root.handle == handle && root.state.is_some() {
+            Err(PlugError::Epoch {
+                device: self.device.clone(),
+                order,
+                reason,
+            })
+        } else {
+            Err(PlugError::Replaced(self.device.clone()))
+        }
     }
 
     /// Puts a new plug with this limit, in bytes, in the place of whatever is at the root, and
@@ -324,24 +370,32 @@ impl Gate {
             other => other,
         };
         let flags = flag::ACK | flag::ECHO | flag::CREATE | flag::REPLACE;
-        self.modify(handle, flags, Order::Limit(limit).options())
+        self.modify(handle, flags, &Order::Limit(limit).options())
     }
 
-    fn modify(&mut self, handle: u32, flags: u16, options: [u8; 8]) -> Result<Root, PlugError> {
+    fn modify(&mut self, handle: u32, flags: u16, options: &[u8]) -> Result<Root, PlugError> {
+        self.send(handle, flags, options)
+            .map_err(|error| self.explain(error, flags & flag::CREATE == 0))
+    }
+
+    fn send(&mut self, handle: u32, flags: u16, options: &[u8]) -> Result<Root, NetlinkError> {
         let mut body = header(self.index, handle, TC_H_ROOT);
         self.push_kind(&mut body);
-        push_attribute(&mut body, TCA_OPTIONS, &options);
-        match self.socket.request(kind::NEW_QDISC, flags, &body) {
-            Ok(answer) => self.answered(&answer).ok_or_else(|| {
-                NetlinkError::Nonsense("it does not say what the plug is now").into()
-            }),
-            Err(error) => match error.refusal() {
-                Some(Errno::NOENT | Errno::EXIST | Errno::INVAL) if flags & flag::CREATE == 0 => {
-                    Err(PlugError::Replaced(self.device.clone()))
-                }
-                Some(Errno::NODEV) => Err(PlugError::NoInterface(self.device.clone())),
-                _ => Err(error.into()),
-            },
+        push_attribute(&mut body, TCA_OPTIONS, options);
+        let answer = self.socket.request(kind::NEW_QDISC, flags, &body)?;
+        self.answered(&answer).ok_or(NetlinkError::Nonsense(
+            "it does not say what the plug is now",
+        ))
+    }
+
+    /// What an error means to a request about a plug that has to be there, or one that need not.
+    fn explain(&self, error: NetlinkError, must_be_there: bool) -> PlugError {
+        match error.refusal() {
+            Some(Errno::NOENT | Errno::EXIST | Errno::INVAL) if must_be_there => {
+                PlugError::Replaced(self.device.clone())
+            }
+            Some(Errno::NODEV) => PlugError::NoInterface(self.device.clone()),
+            _ => error.into(),
         }
     }
 
