@@ -3,6 +3,7 @@
 //! A back end has exactly the program's meaning or refuses it, naming the term it can't express.
 //! None is approximately right, not even on the safe side.
 
+pub mod bpf;
 pub mod nft;
 pub mod u32;
 
@@ -21,10 +22,13 @@ pub enum Kind {
     Nft,
     /// A batch of tc u32 filters for the clsact ingress hook.
     U32,
+    /// A classic BPF program for the clsact ingress hook.
+    Bpf,
 }
 
 impl Kind {
-    /// Every back end, in the order in which they are recommended.
+    /// Every back end that scripts deploy, in the order in which they are recommended. The bpf back
+    /// end makes and proves rules, but nothing deploys or audits them yet.
     pub const ALL: [Self; 2] = [Self::Nft, Self::U32];
 
     /// The name on the command line.
@@ -33,6 +37,7 @@ impl Kind {
         match self {
             Self::Nft => "nft",
             Self::U32 => "u32",
+            Self::Bpf => "bpf",
         }
     }
 }

@@ -174,6 +174,7 @@ fn emit(request: &Request<'_>, target: &Target) -> Result<String, CompileError> 
     Ok(match request.backend {
         Kind::Nft => backend::nft::emit(&program, request.policy, target)?,
         Kind::U32 => backend::u32::emit(&program, request.policy, target)?,
+        Kind::Bpf => backend::bpf::emit(&program, request.policy, target)?,
     })
 }
 
@@ -200,6 +201,7 @@ pub fn read_back(
     match backend {
         Kind::Nft => readback::nft::read_text(space, rules, vif.as_str()),
         Kind::U32 => readback::u32::read_batch(space, rules, vif.as_str()),
+        Kind::Bpf => readback::bpf::read_batch(space, rules, vif.as_str()),
     }
 }
 

@@ -72,6 +72,12 @@ fn decides(backend: Kind, text: &str, places: &[Range<usize>], at: usize) -> boo
             let result = matches!(word(0), "flowid" | "action") || word(1) == "link";
             key || mask || offset || result
         }
+        // The number of an instruction, and the targets of a comparison (opcodes 0x15 and 0x35).
+        Kind::Bpf => {
+            let jump = |code: &str| matches!(code, "21" | "53");
+            let target = jump(word(1)) && word(2) == "," || jump(word(2)) && word(3) == ",";
+            number && (word(4) == "," || target)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Each step from policy to rules keeps the meaning: checked exactly, on sets of all frames.
 
+mod bpf;
 mod lowering;
 mod mutants;
 mod nft;

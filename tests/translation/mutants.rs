@@ -46,6 +46,7 @@ fn emit(backend: Kind, policy: &Policy) -> Option<String> {
     match backend {
         Kind::Nft => backend::nft::emit(&program, policy, &target()).ok(),
         Kind::U32 => backend::u32::emit(&program, policy, &target()).ok(),
+        Kind::Bpf => backend::bpf::emit(&program, policy, &target()).ok(),
     }
 }
 
@@ -121,4 +122,9 @@ fn no_mutant_of_nft_rules_goes_unseen() {
 #[test]
 fn no_mutant_of_u32_rules_goes_unseen() {
     no_mutant_goes_unseen(Kind::U32);
+}
+
+#[test]
+fn no_mutant_of_bpf_programs_goes_unseen() {
+    no_mutant_goes_unseen(Kind::Bpf);
 }

@@ -90,7 +90,7 @@ fn rows(files: &std::path::Path) -> anyhow::Result<Vec<Row>> {
             fs::write(&file, ours(backend, rules)?)?;
             let (load, unload) = match backend {
                 Kind::Nft => (format!("nft -f {}", file.display()), flush),
-                Kind::U32 => (format!("{clsact} {}", file.display()), no_clsact),
+                Kind::U32 | Kind::Bpf => (format!("{clsact} {}", file.display()), no_clsact),
             };
             rows.push(Row {
                 name,
@@ -138,6 +138,7 @@ fn ours(backend: Kind, rules: usize) -> anyhow::Result<String> {
     Ok(match backend {
         Kind::Nft => backend::nft::emit(&program, &policy, &target)?,
         Kind::U32 => backend::u32::emit(&program, &policy, &target)?,
+        Kind::Bpf => backend::bpf::emit(&program, &policy, &target)?,
     })
 }
 

@@ -76,6 +76,7 @@ pub fn write(to: &mut impl Write, cases: &[Case]) -> io::Result<()> {
         to.write_all(&[match case.backend {
             Kind::Nft => 0,
             Kind::U32 => 1,
+            Kind::Bpf => 2,
         }])?;
         text(to, case.rules.as_bytes())?;
         to.write_all(&length(case.shots.len())?)?;
@@ -150,6 +151,7 @@ impl<R: Read> Cases<R> {
         let backend = match bytes(&mut self.from)? {
             [0] => Kind::Nft,
             [1] => Kind::U32,
+            [2] => Kind::Bpf,
             _ => return Err(broken("rules of an unknown kind")),
         };
         let rules = self.number()?;
@@ -274,7 +276,7 @@ mod tests {
     }
 
     fn cases() -> impl Strategy<Value = Vec<Case>> {
-        let backend = prop_oneof![Just(Kind::Nft), Just(Kind::U32)];
+        let backend = prop_oneof![Just(Kind::Nft), Just(Kind::U32), Just(Kind::Bpf)];
         let shots = proptest::collection::vec(shots(), 0..6);
         let case = (any::<String>(), backend, any::<String>(), shots);
         let case = case.prop_map(|(name, backend, rules, shots)| Case {

@@ -112,7 +112,7 @@ impl Supply {
 
     fn random_policy(&mut self) -> Policy {
         let terms = match self.backend {
-            Kind::Nft => Terms::All,
+            Kind::Nft | Kind::Bpf => Terms::All,
             Kind::U32 => Terms::U32,
         };
         if self.made.is_multiple_of(3) {

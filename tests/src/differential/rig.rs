@@ -150,15 +150,17 @@ impl Rig {
         let witness_alone = format!("flush ruleset\n{WITNESS}");
         match case.backend {
             Kind::Nft => {
-                if before == Some(Kind::U32) {
+                if matches!(before, Some(Kind::U32 | Kind::Bpf)) {
                     run("tc", &["qdisc", "del", "dev", VIF, "clsact"], "")?;
                 }
                 let transaction = format!("{witness_alone}{}", case.rules);
                 run("nft", &["-f", "-"], &transaction)?;
             }
-            Kind::U32 => {
+            Kind::U32 | Kind::Bpf => {
                 let anew = match before {
-                    Some(Kind::U32) => "qdisc del dev vif0 clsact\nqdisc add dev vif0 clsact\n",
+                    Some(Kind::U32 | Kind::Bpf) => {
+                        "qdisc del dev vif0 clsact\nqdisc add dev vif0 clsact\n"
+                    }
                     _ => {
                         run("nft", &["-f", "-"], &witness_alone)?;
                         "qdisc add dev vif0 clsact\n"
