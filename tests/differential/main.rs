@@ -64,6 +64,13 @@ fn u32_rules_on_every_kernel() {
     rules_on_every_kernel(Kind::U32);
 }
 
+#[test]
+fn bpf_programs_on_this_kernel() {
+    let mut grounds = opened("differential test of bpf", &[Target::Namespace]);
+    every_frame_takes_its_way(Kind::Bpf, &mut grounds);
+    wrong_rules_do_what_the_read_back_says(Kind::Bpf, &mut grounds);
+}
+
 /// The counts are wanted of good runs too, whose output the test harness keeps to itself when it goes
 /// through `print`.
 fn say(line: &str) {
