@@ -4,6 +4,7 @@
 //! None is approximately right, not even on the safe side.
 
 pub mod bpf;
+pub mod flower;
 pub mod nft;
 pub mod u32;
 
@@ -24,11 +25,13 @@ pub enum Kind {
     U32,
     /// A classic BPF program for the clsact ingress hook.
     Bpf,
+    /// The same hook with chains of flower filters behind the guards of u32.
+    Flower,
 }
 
 impl Kind {
-    /// Every back end that scripts deploy, in the order in which they are recommended. The bpf back
-    /// end makes and proves rules, but nothing deploys or audits them yet.
+    /// Every back end that scripts deploy, in the order in which they are recommended. The bpf and
+    /// flower back ends make and prove rules, but nothing deploys or audits them yet.
     pub const ALL: [Self; 2] = [Self::Nft, Self::U32];
 
     /// The name on the command line.
@@ -38,6 +41,7 @@ impl Kind {
             Self::Nft => "nft",
             Self::U32 => "u32",
             Self::Bpf => "bpf",
+            Self::Flower => "flower",
         }
     }
 }

@@ -85,6 +85,9 @@ pub enum CompileError {
     /// The proof needs more memory than it may take.
     #[error("{0}; the policy is too complicated to prove")]
     TooComplicated(SpaceFull),
+    /// Rules of this back end are made and proved, but no script deploys them.
+    #[error("no script deploys the rules of the {0} back end yet")]
+    NoScript(Kind),
     /// The template of the script is broken: a bug in Epochgate.
     #[error("the deploy script could not be written: {0}")]
     Script(#[from] minijinja::Error),
@@ -97,7 +100,8 @@ pub enum CompileError {
 /// [`CompileError`]; then nothing has been made.
 pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
     let limit = gate_limit(request.policy)?;
-    let (rules, proof) = proved_rules(request, &target(request))?;
+    has_script(request.backend)?;
+    let (rules, proof) = compile_rules(request)?;
     let script = script::deploy(script::Parts {
         target: &target(request),
         backend: request.backend,
@@ -120,6 +124,7 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
 ///
 /// [`CompileError`]; then nothing has been made.
 pub fn compile_xen_hook(request: &Request<'_>) -> Result<Hook, CompileError> {
+    has_script(request.backend)?;
     let (vif, ifb) = Device::stand_ins();
     let request = Request {
         vif,
@@ -143,6 +148,23 @@ pub fn compile_xen_hook(request: &Request<'_>) -> Result<Hook, CompileError> {
         interval: request.policy.gate.interval.map(|time| time.as_millis()),
     })?;
     Ok(Hook { script, proof })
+}
+
+fn has_script(backend: Kind) -> Result<(), CompileError> {
+    if Kind::ALL.contains(&backend) {
+        Ok(())
+    } else {
+        Err(CompileError::NoScript(backend))
+    }
+}
+
+/// Compiles a policy to proven rules without a script.
+///
+/// # Errors
+///
+/// [`CompileError`]; then nothing has been made.
+pub fn compile_rules(request: &Request<'_>) -> Result<(String, Proof), CompileError> {
+    proved_rules(request, &target(request))
 }
 
 /// The rules for a target, and the proof that they are the policy.
@@ -175,6 +197,7 @@ fn emit(request: &Request<'_>, target: &Target) -> Result<String, CompileError> 
         Kind::Nft => backend::nft::emit(&program, request.policy, target)?,
         Kind::U32 => backend::u32::emit(&program, request.policy, target)?,
         Kind::Bpf => backend::bpf::emit(&program, request.policy, target)?,
+        Kind::Flower => backend::flower::emit(&program, request.policy, target)?,
     })
 }
 
@@ -200,7 +223,8 @@ pub fn read_back(
 ) -> Result<Outcome, ReadbackError> {
     match backend {
         Kind::Nft => readback::nft::read_text(space, rules, vif.as_str()),
-        Kind::U32 => readback::u32::read_batch(space, rules, vif.as_str()),
+        // The same reader, which knows both kinds of filters.
+        Kind::U32 | Kind::Flower => readback::u32::read_batch(space, rules, vif.as_str()),
         Kind::Bpf => readback::bpf::read_batch(space, rules, vif.as_str()),
     }
 }

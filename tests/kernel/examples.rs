@@ -111,7 +111,7 @@ fn listings_are_the_policy(lab: &Lab, example: &Example, backend: Kind) -> Resul
             readback::nft::read_text(&space, &printed("nft list ruleset")?, VIF)?,
             readback::nft::read_json(&space, &printed("nft -j list ruleset")?, VIF)?,
         ],
-        Kind::U32 => {
+        Kind::U32 | Kind::Flower => {
             vec![readback::u32::read_listing(
                 &space,
                 &printed("tc filter show dev vif0 ingress")?,

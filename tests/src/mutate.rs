@@ -78,6 +78,13 @@ fn decides(backend: Kind, text: &str, places: &[Range<usize>], at: usize) -> boo
             let target = jump(word(1)) && word(2) == "," || jump(word(2)) && word(3) == ",";
             number && (word(4) == "," || target)
         }
+        Kind::Flower => {
+            let names = ["handle", "pref", "dev"];
+            let words = text[..places[at].start].rsplit('\n').next();
+            let behind = number && words.is_some_and(|line| line.contains(" flower"));
+            let flower = behind && !names.contains(&word(1));
+            flower || decides(Kind::U32, text, places, at)
+        }
     }
 }
 

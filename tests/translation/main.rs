@@ -1,6 +1,7 @@
 //! Each step from policy to rules keeps the meaning: checked exactly, on sets of all frames.
 
 mod bpf;
+mod flower;
 mod lowering;
 mod mutants;
 mod nft;

@@ -47,6 +47,7 @@ fn emit(backend: Kind, policy: &Policy) -> Option<String> {
         Kind::Nft => backend::nft::emit(&program, policy, &target()).ok(),
         Kind::U32 => backend::u32::emit(&program, policy, &target()).ok(),
         Kind::Bpf => backend::bpf::emit(&program, policy, &target()).ok(),
+        Kind::Flower => backend::flower::emit(&program, policy, &target()).ok(),
     }
 }
 
@@ -127,4 +128,9 @@ fn no_mutant_of_u32_rules_goes_unseen() {
 #[test]
 fn no_mutant_of_bpf_programs_goes_unseen() {
     no_mutant_goes_unseen(Kind::Bpf);
+}
+
+#[test]
+fn no_mutant_of_flower_rules_goes_unseen() {
+    no_mutant_goes_unseen(Kind::Flower);
 }

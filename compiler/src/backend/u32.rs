@@ -11,6 +11,7 @@
 //! to the device, not to a pref, so that two prefs can share a block's table.
 
 mod cover;
+mod flower;
 mod guard;
 mod pattern;
 mod text;
@@ -50,6 +51,25 @@ const PREF_STEP: usize = 10;
 /// [`Refusal`] for VLAN IDs, for headers whose presence keys can't prove, and for policies that
 /// become more than [`MOST_FILTERS`] filters.
 pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<String, Refusal> {
+    write(program, policy, target, Deciders::Tables)
+}
+
+/// What decides behind a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deciders {
+    /// u32 tables.
+    Tables,
+    /// Chains of flower filters where these see all that the rules of plain packets ask for.
+    FlowerWherePlain,
+}
+
+/// Writes the filters with these deciders.
+pub(super) fn write(
+    program: &Program,
+    policy: &Policy,
+    target: &Target,
+    deciders: Deciders,
+) -> Result<String, Refusal> {
     refuse_what_is_not_seen(program, policy)?;
     let prefs = prefs(program);
     let count = refuse_too_many(&prefs, policy)?;
@@ -81,6 +101,16 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
         batch.gap();
         batch.comment(&planned.title());
         let default = planned.block.default;
+        if deciders == Deciders::FlowerWherePlain
+            && let Some(chain) = flower::chain(planned.outer, planned.block.guard.shape)
+            && let Some(groups) = chain.groups(planned.boxes(), default)
+            && !groups.is_empty()
+        {
+            batch.flower_chain(pref.number, chain.protocol, &groups, default);
+            batch.comment("the headers that must be there");
+            batch.root(pref, &roots, &Batch::go_to(pref.number));
+            continue;
+        }
         let shared = tables
             .iter()
             .find(|(other, _)| other.shares_table_with(planned));

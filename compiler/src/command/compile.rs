@@ -130,7 +130,7 @@ fn write(
     }
     let suffix = match args.backend {
         Kind::Nft => "nft",
-        Kind::U32 | Kind::Bpf => "tc",
+        Kind::U32 | Kind::Bpf | Kind::Flower => "tc",
     };
     let place = |suffix: &str| args.output.join(format!("{vif}.{suffix}"));
     let rules = Artefact {

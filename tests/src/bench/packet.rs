@@ -90,7 +90,9 @@ fn rows(files: &std::path::Path) -> anyhow::Result<Vec<Row>> {
             fs::write(&file, ours(backend, rules)?)?;
             let (load, unload) = match backend {
                 Kind::Nft => (format!("nft -f {}", file.display()), flush),
-                Kind::U32 | Kind::Bpf => (format!("{clsact} {}", file.display()), no_clsact),
+                Kind::U32 | Kind::Bpf | Kind::Flower => {
+                    (format!("{clsact} {}", file.display()), no_clsact)
+                }
             };
             rows.push(Row {
                 name,
@@ -139,6 +141,7 @@ fn ours(backend: Kind, rules: usize) -> anyhow::Result<String> {
         Kind::Nft => backend::nft::emit(&program, &policy, &target)?,
         Kind::U32 => backend::u32::emit(&program, &policy, &target)?,
         Kind::Bpf => backend::bpf::emit(&program, &policy, &target)?,
+        Kind::Flower => backend::flower::emit(&program, &policy, &target)?,
     })
 }
 

@@ -77,6 +77,7 @@ pub fn write(to: &mut impl Write, cases: &[Case]) -> io::Result<()> {
             Kind::Nft => 0,
             Kind::U32 => 1,
             Kind::Bpf => 2,
+            Kind::Flower => 3,
         }])?;
         text(to, case.rules.as_bytes())?;
         to.write_all(&length(case.shots.len())?)?;
@@ -152,6 +153,7 @@ impl<R: Read> Cases<R> {
             [0] => Kind::Nft,
             [1] => Kind::U32,
             [2] => Kind::Bpf,
+            [3] => Kind::Flower,
             _ => return Err(broken("rules of an unknown kind")),
         };
         let rules = self.number()?;
@@ -276,7 +278,12 @@ mod tests {
     }
 
     fn cases() -> impl Strategy<Value = Vec<Case>> {
-        let backend = prop_oneof![Just(Kind::Nft), Just(Kind::U32), Just(Kind::Bpf)];
+        let backend = prop_oneof![
+            Just(Kind::Nft),
+            Just(Kind::U32),
+            Just(Kind::Bpf),
+            Just(Kind::Flower)
+        ];
         let shots = proptest::collection::vec(shots(), 0..6);
         let case = (any::<String>(), backend, any::<String>(), shots);
         let case = case.prop_map(|(name, backend, rules, shots)| Case {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use compiler::backend::Kind;
-use compiler::compile::{CompileError, Request, compile};
+use compiler::compile::{CompileError, Request, compile_rules};
 use compiler::device::Device;
 use compiler::edges::Edges;
 use policy_lang::policy::{Policy, Verdict};
@@ -113,7 +113,7 @@ impl Supply {
     fn random_policy(&mut self) -> Policy {
         let terms = match self.backend {
             Kind::Nft | Kind::Bpf => Terms::All,
-            Kind::U32 => Terms::U32,
+            Kind::U32 | Kind::Flower => Terms::U32,
         };
         if self.made.is_multiple_of(3) {
             draw(&tabular(terms), &mut self.runner)
@@ -200,5 +200,5 @@ pub(super) fn rules(backend: Kind, name: &str, policy: &Policy) -> Result<String
         vif: device(VIF),
         ifb: device(IFB),
     };
-    Ok(compile(&request)?.rules)
+    Ok(compile_rules(&request)?.0)
 }

@@ -150,15 +150,15 @@ impl Rig {
         let witness_alone = format!("flush ruleset\n{WITNESS}");
         match case.backend {
             Kind::Nft => {
-                if matches!(before, Some(Kind::U32 | Kind::Bpf)) {
+                if matches!(before, Some(Kind::U32 | Kind::Bpf | Kind::Flower)) {
                     run("tc", &["qdisc", "del", "dev", VIF, "clsact"], "")?;
                 }
                 let transaction = format!("{witness_alone}{}", case.rules);
                 run("nft", &["-f", "-"], &transaction)?;
             }
-            Kind::U32 | Kind::Bpf => {
+            Kind::U32 | Kind::Bpf | Kind::Flower => {
                 let anew = match before {
-                    Some(Kind::U32 | Kind::Bpf) => {
+                    Some(Kind::U32 | Kind::Bpf | Kind::Flower) => {
                         "qdisc del dev vif0 clsact\nqdisc add dev vif0 clsact\n"
                     }
                     _ => {

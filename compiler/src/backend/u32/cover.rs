@@ -31,6 +31,15 @@ pub(super) fn cover(values: &ValueSet, width: u32) -> Vec<Masked> {
     runs
 }
 
+/// Disjoint prefixes of a `width`-bit field whose union is `values`, in ascending order.
+pub(super) fn prefixes(values: &ValueSet, width: u32) -> Vec<Masked> {
+    let mut runs = Vec::new();
+    for range in values.intersection(&ValueSet::full(width)).ranges() {
+        aligned_runs(*range, policy_lang::values::max_value(width), &mut runs);
+    }
+    runs
+}
+
 fn aligned_runs(range: Range, full: u128, runs: &mut Vec<Masked>) {
     let mut low = range.low;
     loop {

@@ -9,12 +9,16 @@ use std::fmt::Write as _;
 
 use policy_lang::Verdict;
 
+use super::flower::Group;
 use super::pattern::{Filter, Pattern, Word};
 use super::tree::{Item, Table};
 use crate::backend::Target;
 
 /// Ids that user tables may have; the kernel numbers root tables from 0x800 on.
 pub(super) const MOST_TABLES: usize = 0x7ff;
+
+/// The first pref of a chain. What tc lists of pref 1, the guard's while rules change, is of all chains.
+const FIRST_IN_CHAIN: usize = 2;
 
 /// The ids of user tables ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,45 @@ impl<'a> Batch<'a> {
         Ok(table)
     }
 
+    /// A chain of flower filters that decides about every frame that it gets: the groups, a pref each,
+    /// then `otherwise`.
+    pub(super) fn flower_chain(
+        &mut self,
+        chain: usize,
+        protocol: &str,
+        groups: &[Group],
+        otherwise: Verdict,
+    ) {
+        let filter = format!("filter add dev {} ingress chain {chain}", self.target.vif);
+        for (group, pref) in groups.iter().zip(FIRST_IN_CHAIN..) {
+            let action = self.flower_action(group.verdict);
+            for ((words, source), handle) in group.filters.iter().zip(1..) {
+                self.about(*source);
+                self.line(format_args!(
+                    "{filter} pref {pref} protocol {protocol} handle {handle:#x} flower{words}{action}"
+                ));
+            }
+        }
+        self.comment(&format!("anything else: {}", otherwise.keyword()));
+        let (pref, action) = (groups.len() + FIRST_IN_CHAIN, self.flower_action(otherwise));
+        self.line(format_args!(
+            "{filter} pref {pref} protocol all handle 0x1 flower{action}"
+        ));
+    }
+
+    /// A flower filter without an action lets pass.
+    fn flower_action(&self, verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Bypass => String::new(),
+            Verdict::Buffer => format!(" action mirred egress redirect dev {}", self.target.ifb),
+        }
+    }
+
+    /// What makes a filter hand a frame to a chain, for good.
+    pub(super) fn go_to(chain: usize) -> String {
+        format!("flowid :1 action goto chain {chain}")
+    }
+
     /// The filters of a pref's root table, which all do the same.
     pub(super) fn root(&mut self, pref: Pref, patterns: &[Pattern], what: &str) {
         let add = self.add(pref);
@@ -142,13 +185,18 @@ impl<'a> Batch<'a> {
         Ok(items.len())
     }
 
-    fn filter(&mut self, pref: Pref, table: usize, bucket: usize, node: usize, filter: &Filter) {
-        if self.said != Some(filter.source) {
-            if let Some(about) = self.about_rules.get(filter.source) {
+    /// Says which rule the next lines come from, if that is not said.
+    fn about(&mut self, source: usize) {
+        if self.said != Some(source) {
+            if let Some(about) = self.about_rules.get(source) {
                 self.comment(about);
             }
-            self.said = Some(filter.source);
+            self.said = Some(source);
         }
+    }
+
+    fn filter(&mut self, pref: Pref, table: usize, bucket: usize, node: usize, filter: &Filter) {
+        self.about(filter.source);
         let verdict = self.verdict(filter.verdict);
         self.node(pref, table, bucket, node, &filter.pattern, &verdict);
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::flower::Keys;
 use crate::readback::ReadbackError;
 
 /// Everything that is attached to the hook.
@@ -12,6 +13,8 @@ use crate::readback::ReadbackError;
 pub(super) struct Filters {
     /// By preference, in which order the kernel asks them.
     pub(super) prefs: BTreeMap<u16, Pref>,
+    /// The preferences of chains other than the first, by the number of the chain.
+    pub(super) chains: BTreeMap<u32, BTreeMap<u16, Pref>>,
     /// By the upper 12 bits of the handle. All preferences of a hook share them.
     pub(super) tables: BTreeMap<u16, Table>,
 }
@@ -38,6 +41,13 @@ pub(super) enum Classifier {
     },
     /// matchall, which does this to every frame; `None` if it goes on with the next preference.
     Matchall(Option<Action>),
+    /// flower: filters that all do the same, so that it does not matter which is looked up first.
+    Flower {
+        /// What is done with frames that match one.
+        action: Action,
+        /// By handle.
+        filters: BTreeMap<u32, Keys>,
+    },
 }
 
 /// A hash table of knodes.
@@ -95,6 +105,8 @@ pub(super) enum Action {
     Redirect(String),
     /// The frame is lost.
     Drop,
+    /// The frame goes through this chain and never comes back: if nothing there decides, it passes.
+    Goto(u32),
 }
 
 /// A line of the text that was read.

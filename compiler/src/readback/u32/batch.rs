@@ -4,12 +4,16 @@
 //! (`pack_key` and its callers), `tc/m_mirred.c` and `tc/m_gact.c`.
 
 use super::ast::{Action, ETH_P_ALL, Filters, HashKey, Key, Knode, Source};
+use super::flower::{Keys, Of};
 use super::load::{Add, Body, Loader};
 use super::words::{Handle, Read, Words, class, device, hexadecimal, number, offset, protocol};
 use crate::readback::ReadbackError;
 
 /// The most keys of one rule.
 const MAX_KEYS: usize = 128;
+
+/// `TC_ACT_EXT_VAL_MASK` of `linux/pkt_cls.h`.
+const MAX_CHAIN: u32 = (1 << 28) - 1;
 
 /// The filters on the ingress of `wanted` once the batch is loaded.
 pub(super) fn filters(text: &str, wanted: &str) -> Result<Filters, ReadbackError> {
@@ -64,7 +68,7 @@ fn qdisc(mut words: Words<'_>, wanted: &str) -> Read<()> {
 
 fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Add>> {
     let (mut on, mut hook) = (None, None);
-    let (mut pref, mut of, mut handle) = (None, None, None);
+    let (mut pref, mut of, mut handle, mut chain) = (None, None, None, None);
     let kind = loop {
         let word = words
             .next()
@@ -84,9 +88,11 @@ fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Ad
             "protocol" | "proto" => once(&mut of, word, words.value(word, protocol)?)?,
             "handle" => once(&mut handle, word, words.value(word, Some)?)?,
             "chain" => {
-                words.value(word, |text| number(text).filter(|&chain| chain == 0))?;
+                // The upper bits of an action's answer hold no more.
+                let read = |text| number(text).filter(|&chain| chain <= MAX_CHAIN);
+                once(&mut chain, word, words.value(word, read)?)?;
             }
-            "u32" | "matchall" => break word,
+            "u32" | "matchall" | "flower" => break word,
             _ => return Err(format!("`{word}` is not understood")),
         }
     };
@@ -101,9 +107,11 @@ fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Ad
         .ok_or_else(|| "no preference is given, and the kernel would choose".to_owned())?;
     let body = match kind {
         "u32" => u32_body(words, source, handle)?,
+        "flower" => flower(words, of.unwrap_or(ETH_P_ALL), handle)?,
         _ => matchall(words)?,
     };
     Ok(Some(Add {
+        chain: chain.unwrap_or(0),
         pref,
         protocol: of.unwrap_or(ETH_P_ALL),
         body,
@@ -246,6 +254,33 @@ fn hash_key(words: &mut Words<'_>) -> Read<HashKey> {
     Ok(hash)
 }
 
+fn flower(mut words: Words<'_>, outer: u16, handle: Option<&str>) -> Read<Body> {
+    let handle = handle
+        .and_then(number)
+        .filter(|&handle| handle != 0)
+        .ok_or_else(|| "no handle is given, and the kernel would choose".to_owned())?;
+    let mut of = Of { outer, inner: None };
+    let (mut keys, mut action) = (Keys::default(), None);
+    while let Some(word) = words.next() {
+        if word == "vlan_ethtype" {
+            once(&mut of.inner, word, Of::read_inner(&mut words)?)?;
+        } else if word == "action" {
+            once(&mut action, word, action_of(&mut words)?)?;
+        } else if !keys.read(word, &mut words, of)? {
+            return Err(format!("`{word}` is not understood"));
+        }
+    }
+    // Without an action the classifier answers "ok".
+    let action = action
+        .unwrap_or(Some(Action::Pass))
+        .ok_or_else(|| "`continue` behind flower is not understood".to_owned())?;
+    Ok(Body::Flower {
+        handle,
+        keys: keys.finish(of)?,
+        action,
+    })
+}
+
 fn matchall(mut words: Words<'_>) -> Read<Body> {
     let (mut flow, mut action) = (None, None);
     while let Some(word) = words.next() {
@@ -266,6 +301,12 @@ fn action_of(words: &mut Words<'_>) -> Read<Option<Action>> {
         "pass" | "ok" => Some(Action::Pass),
         "drop" | "shot" => Some(Action::Drop),
         "continue" => None,
+        "goto" => match words.next() {
+            Some("chain") => Some(Action::Goto(words.value("chain", |text| {
+                number(text).filter(|chain| (1..=MAX_CHAIN).contains(chain))
+            })?)),
+            _ => return Err("only `goto chain` is understood".to_owned()),
+        },
         "mirred" => match (words.next(), words.next(), words.next()) {
             (Some("egress"), Some("redirect"), Some("dev")) => {
                 Some(Action::Redirect(words.value("dev", device)?))

@@ -5,6 +5,7 @@
 //! refused here: tc stops there, and only a part of the batch would be loaded.
 
 use super::ast::{Action, Classifier, Filters, Knode, Pref, Table};
+use super::flower::Keys;
 use super::words::{Handle, Read};
 
 /// The id of the first root table; the others count up from there.
@@ -17,6 +18,8 @@ const LAST_NODE: u16 = 0xfff;
 /// One `filter add`.
 #[derive(Clone, Debug)]
 pub(super) struct Add {
+    /// 0 is where every frame begins.
+    pub(super) chain: u32,
     pub(super) pref: u16,
     pub(super) protocol: u16,
     pub(super) body: Body,
@@ -27,6 +30,15 @@ pub(super) struct Add {
 pub(super) enum Body {
     /// A matchall filter.
     Matchall(Option<Action>),
+    /// A flower filter.
+    Flower {
+        /// Its number in the preference.
+        handle: u32,
+        /// What it asks.
+        keys: Keys,
+        /// What it does with what matches.
+        action: Action,
+    },
     /// A hash table.
     Table {
         /// `None` lets the kernel choose.
@@ -61,7 +73,15 @@ impl Loader {
 
     /// Adds one filter.
     pub(super) fn add(&mut self, add: Add) -> Read<()> {
+        if add.chain != 0 && !matches!(add.body, Body::Flower { .. }) {
+            return Err("of other chains only flower filters are understood".to_owned());
+        }
         match add.body {
+            Body::Flower {
+                handle,
+                keys,
+                action,
+            } => self.flower(add.chain, (add.pref, add.protocol), handle, keys, &action),
             Body::Matchall(action) => {
                 let pref = Pref {
                     protocol: add.protocol,
@@ -92,6 +112,50 @@ impl Loader {
         }
     }
 
+    /// Adds a flower filter as `fl_change` of `net/sched/cls_flower.c` does.
+    fn flower(
+        &mut self,
+        chain: u32,
+        (pref, protocol): (u16, u16),
+        handle: u32,
+        keys: Keys,
+        action: &Action,
+    ) -> Read<()> {
+        let prefs = match chain {
+            0 => &mut self.filters.prefs,
+            _ => self.filters.chains.entry(chain).or_default(),
+        };
+        let known = prefs.entry(pref).or_insert_with(|| Pref {
+            protocol,
+            classifier: Classifier::Flower {
+                action: action.clone(),
+                filters: std::collections::BTreeMap::new(),
+            },
+        });
+        if known.protocol != protocol {
+            return Err(format!("preference {pref} has another protocol already"));
+        }
+        let Classifier::Flower {
+            action: others,
+            filters,
+        } = &mut known.classifier
+        else {
+            return Err(format!("preference {pref} has another classifier already"));
+        };
+        if others != action {
+            return Err(format!(
+                "preference {pref} does something else as well, and masks decide which comes first"
+            ));
+        }
+        if filters.values().any(|other| *other == keys) {
+            return Err(format!("preference {pref} has these keys already"));
+        }
+        match filters.insert(handle, keys) {
+            None => Ok(()),
+            Some(_) => Err(format!("handle {handle:#x} is taken")),
+        }
+    }
+
     /// The root table of a preference, which is made with its first filter.
     fn root(&mut self, pref: u16, protocol: u16) -> Read<u16> {
         match self.filters.prefs.get(&pref) {
@@ -99,9 +163,9 @@ impl Loader {
                 Err(format!("preference {pref} has another protocol already"))
             }
             Some(Pref {
-                classifier: Classifier::Matchall(_),
+                classifier: Classifier::Matchall(_) | Classifier::Flower { .. },
                 ..
-            }) => Err(format!("preference {pref} is a matchall already")),
+            }) => Err(format!("preference {pref} has another classifier already")),
             Some(Pref {
                 classifier: Classifier::U32 { root },
                 ..

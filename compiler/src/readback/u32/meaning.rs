@@ -21,7 +21,7 @@ use policy_lang::set::fold_tree;
 use policy_lang::values::ValueSet;
 use policy_lang::{PacketSet, Space, SpaceFull};
 
-use super::ast::{Action, Classifier, Filters, HashKey, Key, Knode};
+use super::ast::{Action, Classifier, Filters, HashKey, Key, Knode, Pref};
 use super::view::View;
 use crate::readback::{Outcome, ReadbackError};
 
@@ -30,10 +30,64 @@ const MAX_DEPTH: usize = 8;
 
 /// What `filters` do to every frame.
 pub(super) fn outcome(space: &Space, filters: &Filters) -> Result<Outcome, ReadbackError> {
-    let mut left = space.all();
+    let mut unsure = space.none();
+    let mut decided = walk_chain(space, filters, &filters.prefs, space.all(), &mut unsure)?;
+    let gone: Vec<u32> = decided
+        .keys()
+        .filter_map(|action| match action {
+            Action::Goto(chain) => Some(*chain),
+            _ => None,
+        })
+        .collect();
+    for chain in gone {
+        let Some(reach) = decided.remove(&Action::Goto(chain)) else {
+            continue;
+        };
+        let none = BTreeMap::new();
+        let prefs = filters.chains.get(&chain).unwrap_or(&none);
+        for (action, set) in walk_chain(space, filters, prefs, reach, &mut unsure)? {
+            match action {
+                // A second change of chain: what it leads to is not worked out. Every frame has one
+                // place, so that it is counted as lost besides.
+                Action::Goto(_) => {
+                    unsure = space.union(&unsure, &set)?;
+                    add(space, &mut decided, &Action::Drop, &set)?;
+                }
+                _ => add(space, &mut decided, &action, &set)?,
+            }
+        }
+    }
+    let mut outcome = Outcome {
+        bypass: space.none(),
+        held: BTreeMap::new(),
+        dropped: space.none(),
+        unsure,
+    };
+    for (action, set) in decided {
+        match action {
+            Action::Pass => outcome.bypass = set,
+            Action::Drop => outcome.dropped = set,
+            Action::Redirect(_) if set.is_empty() => {}
+            Action::Goto(_) => {}
+            Action::Redirect(device) => {
+                outcome.held.insert(device, set);
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// What the preferences of one chain do to the frames of `left`; what nothing decides passes.
+fn walk_chain(
+    space: &Space,
+    filters: &Filters,
+    prefs: &BTreeMap<u16, Pref>,
+    mut left: PacketSet,
+    unsure: &mut PacketSet,
+) -> Result<BTreeMap<Action, PacketSet>, ReadbackError> {
     let mut decided: BTreeMap<Action, PacketSet> = BTreeMap::new();
     let mut walkers: BTreeMap<View, Walker<'_>> = BTreeMap::new();
-    for pref in filters.prefs.values() {
+    for pref in prefs.values() {
         for (view, asked) in View::asked(space, pref.protocol)? {
             let reach = space.intersection(&asked, &left)?;
             if reach.is_empty() {
@@ -49,6 +103,15 @@ pub(super) fn outcome(space: &Space, filters: &Filters) -> Result<Outcome, Readb
                     };
                     walker.root(*root)?
                 }
+                Classifier::Flower { action, filters } => {
+                    let mut matching = Vec::with_capacity(filters.len());
+                    for keys in filters.values() {
+                        let (known, set) = keys.matching(space)?;
+                        *unsure = space.union(unsure, &space.minus(&reach, &known)?)?;
+                        matching.push(set);
+                    }
+                    Walk::acting(action.clone(), space.union_all(matching)?)
+                }
             };
             for (action, set) in &walk.acted {
                 let set = space.intersection(set, &reach)?;
@@ -58,23 +121,7 @@ pub(super) fn outcome(space: &Space, filters: &Filters) -> Result<Outcome, Readb
         }
     }
     add(space, &mut decided, &Action::Pass, &left)?;
-    let mut outcome = Outcome {
-        bypass: space.none(),
-        held: BTreeMap::new(),
-        dropped: space.none(),
-        unsure: space.none(),
-    };
-    for (action, set) in decided {
-        match action {
-            Action::Pass => outcome.bypass = set,
-            Action::Drop => outcome.dropped = set,
-            Action::Redirect(_) if set.is_empty() => {}
-            Action::Redirect(device) => {
-                outcome.held.insert(device, set);
-            }
-        }
-    }
-    Ok(outcome)
+    Ok(decided)
 }
 
 /// What a list of rules does: where the walk ends in it and how. The other frames come out behind.
