@@ -46,11 +46,24 @@ fn what_is_not_understood_is_refused() {
         ),
         (
             format!("filter add dev vif0 ingress chain 1 pref 1 protocol ip {rule}"),
-            "`1`",
+            "of other chains only flower",
+        ),
+        (
+            format!("filter add dev vif0 ingress chain 268435456 pref 1 protocol ip {rule}"),
+            "`268435456`",
         ),
         (
             "filter add dev vif0 ingress pref 1 protocol ip flower".to_owned(),
-            "`flower`",
+            "no handle is given",
+        ),
+        (
+            "filter add dev vif0 ingress pref 1 protocol ip basic".to_owned(),
+            "`basic`",
+        ),
+        (format!("{ALL} {rule} action goto chain 0"), "`0`"),
+        (
+            format!("{ALL} {rule} action goto table 1"),
+            "only `goto chain`",
         ),
         (format!("{ALL} pref 11 {rule}"), "given twice"),
         (format!("{ALL} \"u32\" match u32 0 0"), "quotes"),
@@ -165,7 +178,7 @@ fn what_is_not_understood_is_refused() {
         ),
         (
             format!("{ALL} matchall action pass\n{ALL} {rule}"),
-            "a matchall already",
+            "has another classifier already",
         ),
     ] {
         let (line, named) = refusal(&text);
