@@ -122,6 +122,11 @@ proptest! {
 
     #[test]
     fn read_back_as_meant(policy in policy(Terms::U32, 6)) {
+        // A random policy may need more filters than one hook takes.
+        if let Err(refusal) = emit(&policy) {
+            prop_assert!(refusal.reason.contains("more than"), "{}", refusal);
+            return Ok(());
+        }
         agree(&policy)?;
     }
 }
