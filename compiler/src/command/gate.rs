@@ -45,7 +45,8 @@ enum Action {
     Release,
     /// Begin an epoch by its number, which ends the one before: only our kernel module knows numbers.
     ///
-    /// It is the one after the open one. Said again of the open one, it has no effect.
+    /// It is the one after the open one. Said again of the open one, it ends nothing, and closes a gate
+    /// that was opened.
     Begin {
         /// The number.
         epoch: u64,
