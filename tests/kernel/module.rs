@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use compiler::device::Device;
-use compiler::gate::plug::{Gate, Order};
+use compiler::gate::module::Order as Numbered;
+use compiler::gate::plug::{Gate, Order, PlugError};
 use kernel_module::netlink::{attribute, state};
 use libtest_mimic::{Failed, Trial};
 use tests::kmod::drive::{Driver, Dump, Failure, longs, open, words};
@@ -51,6 +52,7 @@ pub(crate) fn trials(_: &Here) -> Vec<Trial> {
     );
     add("below_other_qdiscs", below_other_qdiscs);
     add("the_gate_command_drives_it", the_gate_command_drives_it);
+    add("epochs_go_by_their_numbers", epochs_go_by_their_numbers);
     add("random_sequences", random_sequences);
     add("unloaded_only_when_unused", life::unloaded_only_when_unused);
     add("a_device_goes_under_flood", life::a_device_goes_under_flood);
@@ -251,6 +253,50 @@ fn the_gate_command_drives_it() -> Result<(), Failed> {
         let root = gate.renew(handle, 1000)?;
         assert_eq!((root.kind.as_str(), root.packets), (KIND, 0));
         assert_eq!(root.state.map(|state| state.limit), Some(1000));
+        Ok(())
+    }
+    with_module(|rig| drive(rig).map_err(|e| e.to_string()))
+}
+
+/// Several in flight, told as `epochgate gate begin`, `commit` and `abort` tell it.
+fn epochs_go_by_their_numbers() -> Result<(), Failed> {
+    fn drive(rig: &mut Rig) -> Result<(), Box<dyn std::error::Error>> {
+        rig.driver.add(KIND, None).map_err(String::from)?;
+        let mut gate = Gate::open(&Device::new(IFB)?)?;
+        let handle = gate.plug()?.handle;
+        for epoch in 1..=4 {
+            gate.epoch(handle, Numbered::Begin(epoch))?;
+            rig.send(u32::try_from(epoch)?, 100)?;
+        }
+        // A retry changes nothing, and none of these does.
+        gate.epoch(handle, Numbered::Begin(4))?;
+        for (order, why) in [
+            (Numbered::Begin(6), "neither the open epoch nor the next"),
+            (Numbered::Commit(4), "still open"),
+            (Numbered::Commit(5), "not begun"),
+            (Numbered::Commit(2), "an older one comes first"),
+            (Numbered::Abort(9), "not begun"),
+        ] {
+            let said = gate.epoch(handle, order).map(drop).unwrap_err().to_string();
+            assert!(said.contains(why), "{order}: {said}");
+        }
+        assert!(rig.out(0)?.is_empty());
+        gate.epoch(handle, Numbered::Commit(1))?;
+        assert_eq!(rig.out(1)?, [1]);
+        let root = gate.epoch(handle, Numbered::Abort(3))?;
+        assert_eq!(root.packets, 1);
+        for (order, why) in [
+            (Numbered::Commit(3), "aborted"),
+            (Numbered::Abort(1), "committed already"),
+        ] {
+            let said = gate.epoch(handle, order).map(drop).unwrap_err().to_string();
+            assert!(said.contains(why), "{order}: {said}");
+        }
+        gate.epoch(handle, Numbered::Commit(2))?;
+        assert_eq!(rig.out(1)?, [2]);
+        // Another handle is another gate: nothing is told to it.
+        let said = gate.epoch(handle ^ 0x0001_0000, Numbered::Commit(9));
+        assert!(matches!(said, Err(PlugError::Replaced(_))), "{said:?}");
         Ok(())
     }
     with_module(|rig| drive(rig).map_err(|e| e.to_string()))

@@ -33,12 +33,15 @@ fn on<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&["--ifb", "ifb0"], words].concat()
 }
 
+/// What every plug can be told.
 const ORDERS: [&[&str]; 4] = [
     &["block"],
     &["release"],
     &["open", "--release-uncommitted"],
     &["limit", "64MiB"],
 ];
+/// What only our module can be told.
+const NUMBERED: [&[&str]; 3] = [&["begin", "2"], &["commit", "1"], &["abort", "1"]];
 
 /// On a root of another kind `tc qdisc change ... plug block` makes a plug that drops everything.
 fn refuses_what_is_no_plug() -> Result<(), Failed> {
@@ -47,11 +50,11 @@ fn refuses_what_is_no_plug() -> Result<(), Failed> {
         let shown = lab.shell("tc qdisc show dev ifb0")?;
         Ok(String::from_utf8_lossy(&shown.stdout).into_owned())
     };
-    for words in ORDERS {
+    for words in ORDERS.into_iter().chain(NUMBERED) {
         refused(&lab, &on(words), "there is no interface `ifb0`")?;
     }
     lab.shell("ip link add ifb0 type ifb")?;
-    for words in ORDERS {
+    for words in ORDERS.into_iter().chain(NUMBERED) {
         refused(&lab, &on(words), "`ifb0` is down")?;
     }
     lab.shell("ip link set ifb0 up")?;
@@ -60,7 +63,7 @@ fn refuses_what_is_no_plug() -> Result<(), Failed> {
             lab.shell(&format!("tc qdisc replace dev ifb0 root {qdisc}"))?;
         }
         let before = root()?;
-        for words in ORDERS {
+        for words in ORDERS.into_iter().chain(NUMBERED) {
             refused(&lab, &on(words), ", not `plug`")?;
         }
         refused(&lab, &on(&["status"]), ", not `plug`")?;
@@ -91,6 +94,10 @@ fn orders_by_hand() -> Result<(), Failed> {
         if !fine {
             return Err(said.into());
         }
+    }
+    // A plug would take the number for an action.
+    for words in NUMBERED {
+        refused(&lab, &on(words), "knows no epochs by their numbers")?;
     }
     let (fine, said) = gate(&lab, &["--ifb", "ifb0", "status", "--format", "json"])?;
     let status: serde_json::Value = serde_json::from_str(&said).map_err(|e| e.to_string())?;
