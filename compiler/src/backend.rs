@@ -11,10 +11,11 @@ pub mod u32;
 use std::fmt;
 
 use policy_lang::field::{Field, Layer};
-use policy_lang::policy::{Condition, Policy, Test};
+use policy_lang::policy::{Policy, Test};
 use policy_lang::source::Span;
 
 use crate::device::Device;
+use crate::ir::Program;
 
 /// The kinds of rules that can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,19 +80,28 @@ pub struct Refusal {
     pub instead: Option<Kind>,
 }
 
+/// Writes the rules of a kind.
+///
+/// # Errors
+///
+/// [`Refusal`] for what that back end can't express.
+pub fn emit(
+    kind: Kind,
+    program: &Program,
+    policy: &Policy,
+    target: &Target,
+) -> Result<String, Refusal> {
+    match kind {
+        Kind::Nft => nft::emit(program, policy, target),
+        Kind::U32 => u32::emit(program, policy, target),
+        Kind::Bpf => bpf::emit(program, policy, target),
+        Kind::Flower => flower::emit(program, policy, target),
+    }
+}
+
 /// The first place of a policy, in rule `source`, that asks about `field`.
 #[must_use]
 pub fn span_of(policy: &Policy, source: usize, field: Field) -> Option<Span> {
-    fn find(condition: &Condition, field: Field) -> Option<Span> {
-        match condition {
-            Condition::Always => None,
-            Condition::Test { test, span } => asks(test, field).then_some(*span),
-            Condition::Not(inner) => find(inner, field),
-            Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().find_map(|part| find(part, field))
-            }
-        }
-    }
     fn asks(test: &Test, field: Field) -> bool {
         match test {
             Test::Tagged => field == Field::VlanId,
@@ -102,8 +112,8 @@ pub fn span_of(policy: &Policy, source: usize, field: Field) -> Option<Span> {
             Test::Media(_) | Test::RtpPayloadType(_) => field.layer() == Layer::Payload,
         }
     }
-    policy
-        .rules
-        .get(source)
-        .and_then(|rule| find(&rule.condition, field).or(Some(rule.span)))
+    let rule = policy.rules.get(source)?;
+    let mut tests = rule.condition.tests();
+    let asked = tests.find(|(test, _)| asks(test, field));
+    Some(asked.map_or(rule.span, |(_, span)| span))
 }

@@ -193,12 +193,12 @@ pub fn make_rules(request: &Request<'_>) -> Result<String, CompileError> {
 
 fn emit(request: &Request<'_>, target: &Target) -> Result<String, CompileError> {
     let program = lower(request.policy)?;
-    Ok(match request.backend {
-        Kind::Nft => backend::nft::emit(&program, request.policy, target)?,
-        Kind::U32 => backend::u32::emit(&program, request.policy, target)?,
-        Kind::Bpf => backend::bpf::emit(&program, request.policy, target)?,
-        Kind::Flower => backend::flower::emit(&program, request.policy, target)?,
-    })
+    Ok(backend::emit(
+        request.backend,
+        &program,
+        request.policy,
+        target,
+    )?)
 }
 
 /// The byte limit of the gate. A gate smaller than the largest packet would hold it back for ever.

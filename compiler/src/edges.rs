@@ -236,15 +236,8 @@ fn collect(condition: &Condition, pools: &mut BTreeMap<Field, Vec<u128>>) {
             pool.extend(beside.into_iter().chain([range.low, range.high]));
         }
     };
-    match condition {
-        Condition::Always => {}
-        Condition::Not(inner) => collect(inner, pools),
-        Condition::All(parts) | Condition::Any(parts) => {
-            for part in parts {
-                collect(part, pools);
-            }
-        }
-        Condition::Test { test, .. } => match test {
+    for (test, _) in condition.tests() {
+        match test {
             Test::Tagged | Test::Ip(_) | Test::Fragment | Test::Media(_) => {}
             Test::Field(field, set) => add(*field, set),
             Test::EitherPort(set) => {
@@ -252,7 +245,7 @@ fn collect(condition: &Condition, pools: &mut BTreeMap<Field, Vec<u128>>) {
                 add(Field::Dport, set);
             }
             Test::RtpPayloadType(types) => add(Field::PayloadSecond, types),
-        },
+        }
     }
 }
 

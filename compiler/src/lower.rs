@@ -11,7 +11,7 @@ mod specialise;
 use std::collections::BTreeSet;
 
 use policy_lang::field::{Family, Field, Layer, Transport};
-use policy_lang::policy::{Condition, Media, Policy, Test};
+use policy_lang::policy::{Media, Policy, Test};
 use policy_lang::source::Span;
 
 pub(crate) use boxes::simplified;
@@ -165,20 +165,10 @@ impl Asked {
     fn by(policy: &Policy) -> Self {
         let mut asked = Self::default();
         for rule in &policy.rules {
-            asked.condition(&rule.condition);
+            let tests = rule.condition.tests();
+            tests.for_each(|(test, _)| asked.test(test));
         }
         asked
-    }
-
-    fn condition(&mut self, condition: &Condition) {
-        match condition {
-            Condition::Always => {}
-            Condition::Test { test, .. } => self.test(test),
-            Condition::Not(inner) => self.condition(inner),
-            Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().for_each(|part| self.condition(part));
-            }
-        }
     }
 
     fn test(&mut self, test: &Test) {

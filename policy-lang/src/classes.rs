@@ -69,14 +69,7 @@ impl Vocabulary {
 
     /// Adds the tests of a condition.
     pub fn condition(&mut self, condition: &Condition) {
-        match condition {
-            Condition::Always => {}
-            Condition::Test { test, .. } => self.test(test),
-            Condition::Not(inner) => self.condition(inner),
-            Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().for_each(|part| self.condition(part));
-            }
-        }
+        condition.tests().for_each(|(test, _)| self.test(test));
     }
 
     fn test(&mut self, test: &Test) {

@@ -109,6 +109,23 @@ pub enum Condition {
     Any(Vec<Self>),
 }
 
+impl Condition {
+    /// All of its tests with their places, in the order of the text, whatever joins them.
+    pub fn tests(&self) -> impl Iterator<Item = (&Test, Span)> {
+        let mut waiting = vec![self];
+        std::iter::from_fn(move || {
+            loop {
+                match waiting.pop()? {
+                    Self::Always => {}
+                    Self::Test { test, span } => return Some((test, *span)),
+                    Self::Not(inner) => waiting.push(inner),
+                    Self::All(parts) | Self::Any(parts) => waiting.extend(parts.iter().rev()),
+                }
+            }
+        })
+    }
+}
+
 /// A single test of a packet. A test about a header that is not there is false.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {

@@ -1,57 +1,11 @@
 //! What the bpf back end writes, read back by somebody else, lets the same frames pass as the
 //! policy: on sets of all frames, not on samples. And what it writes, as text, for reading.
 
-use compiler::backend::{Kind, Refusal, Target, bpf};
-use compiler::device::Device;
-use compiler::lower::lower;
-use compiler::readback::ReadbackError;
-use compiler::readback::bpf::read_batch;
-use compiler::verify::{Verified, verify_equivalent};
-use policy_lang::Space;
-use policy_lang::check::check;
-use policy_lang::policy::Policy;
-use policy_lang::source::SourceFile;
+use compiler::backend::Kind;
 use proptest::prelude::*;
 use tests::generate::policy::{Terms, policy};
 
-fn target() -> Target {
-    Target {
-        vif: Device::new("vif1.0").unwrap(),
-        ifb: Device::new("ifb0").unwrap(),
-        header: vec![String::from("a test\nof two lines")],
-    }
-}
-
-fn emit(policy: &Policy) -> Result<String, Refusal> {
-    bpf::emit(&lower(policy).unwrap(), policy, &target())
-}
-
-fn from_text(text: &str) -> Policy {
-    let (policy, diagnostics) = check(&SourceFile::new("test.gate", text));
-    policy.unwrap_or_else(|| panic!("{diagnostics:#?}"))
-}
-
-fn agree(policy: &Policy, rules: &str) -> Result<(), TestCaseError> {
-    // Small spaces are made much faster, and nearly always enough.
-    for nodes in [1 << 16, 1 << 19, 1 << 23] {
-        let space = Space::new(nodes).unwrap();
-        match verified(&space, policy, rules) {
-            Err(ReadbackError::Full(_)) => {}
-            Err(error) => return Err(TestCaseError::fail(format!("{error}\n{rules}"))),
-            Ok(verified) => {
-                prop_assert!(verified.is_ok(), "{:02x?}\n{}", verified, rules);
-                return Ok(());
-            }
-        }
-    }
-    Err(TestCaseError::fail("too large"))
-}
-
-fn verified(space: &Space, policy: &Policy, rules: &str) -> Result<Verified, ReadbackError> {
-    let Target { vif, ifb, .. } = target();
-    let outcome = read_batch(space, rules, vif.as_str())?;
-    Ok(verify_equivalent(space, policy, &outcome, &ifb)?)
-}
+use crate::proof::{are_the_policy, emit, from_text};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -59,8 +13,8 @@ proptest! {
     /// All terms of the language; only the size can be refused.
     #[test]
     fn read_back_as_meant(policy in policy(Terms::All, 6)) {
-        match emit(&policy) {
-            Ok(rules) => agree(&policy, &rules)?,
+        match emit(Kind::Bpf, &policy) {
+            Ok(rules) => are_the_policy(Kind::Bpf, &policy, &rules)?,
             Err(refusal) => prop_assert!(refusal.reason.contains("instructions"), "{}", refusal),
         }
     }
@@ -71,7 +25,7 @@ proptest! {
 
     #[test]
     fn the_same_policy_gives_the_same_bytes(policy in policy(Terms::All, 6)) {
-        prop_assert_eq!(emit(&policy), emit(&policy.clone()));
+        prop_assert_eq!(emit(Kind::Bpf, &policy), emit(Kind::Bpf, &policy.clone()));
     }
 }
 
@@ -89,14 +43,14 @@ fn small_policies_are_proved() {
     ];
     for text in policies {
         let policy = from_text(text);
-        let rules = emit(&policy).unwrap();
-        agree(&policy, &rules).unwrap();
+        let rules = emit(Kind::Bpf, &policy).unwrap();
+        are_the_policy(Kind::Bpf, &policy, &rules).unwrap();
     }
 }
 
 #[test]
 fn the_papers_policy_as_text() {
-    let rules = emit(&from_text("bypass udp dport 16384-32767;")).unwrap();
+    let rules = emit(Kind::Bpf, &from_text("bypass udp dport 16384-32767;")).unwrap();
     insta::assert_snapshot!("media", rules);
 }
 
@@ -105,15 +59,15 @@ fn the_papers_policy_as_text() {
 fn a_thousand_ports_fit() {
     let ports: Vec<String> = (0..1_000).map(|n| (n * 60 + 7).to_string()).collect();
     let policy = from_text(&format!("bypass udp dport {{{}}};", ports.join(", ")));
-    let rules = emit(&policy).unwrap();
-    agree(&policy, &rules).unwrap();
+    let rules = emit(Kind::Bpf, &policy).unwrap();
+    are_the_policy(Kind::Bpf, &policy, &rules).unwrap();
 }
 
 #[test]
 fn what_is_too_long_names_the_rule_that_costs_most() {
     let ports: Vec<String> = (0..3_000).map(|n| (n * 20 + 7).to_string()).collect();
     let text = format!("bypass icmp; bypass udp dport {{{}}};", ports.join(", "));
-    let refusal = emit(&from_text(&text)).unwrap_err();
+    let refusal = emit(Kind::Bpf, &from_text(&text)).unwrap_err();
     assert_eq!(
         (refusal.backend, refusal.instead),
         (Kind::Bpf, Some(Kind::Nft))

@@ -1,62 +1,15 @@
 //! What the flower back end writes, read back by somebody else, lets the same frames pass as the
 //! policy: on sets of all frames, not on samples. And what it writes, as text, for reading.
 
-use compiler::backend::{Kind, Refusal, Target, flower, u32};
+use compiler::backend::{Kind, Target};
 use compiler::compile::{CompileError, Request, compile, compile_rules, compile_xen_hook};
-use compiler::device::Device;
-use compiler::lower::lower;
 use compiler::readback::u32::read_batch;
 use compiler::readback::{Outcome, ReadbackError};
-use compiler::verify::{Verified, verify_equivalent};
 use policy_lang::Space;
-use policy_lang::check::check;
-use policy_lang::policy::Policy;
-use policy_lang::source::SourceFile;
 use proptest::prelude::*;
 use tests::generate::policy::{Terms, policy};
 
-fn target() -> Target {
-    Target {
-        vif: Device::new("vif1.0").unwrap(),
-        ifb: Device::new("ifb0").unwrap(),
-        header: vec![String::from("a test\nof two lines")],
-    }
-}
-
-fn emit(policy: &Policy) -> Result<String, Refusal> {
-    flower::emit(&lower(policy).unwrap(), policy, &target())
-}
-
-fn u32_refuses(policy: &Policy) -> bool {
-    u32::emit(&lower(policy).unwrap(), policy, &target()).is_err()
-}
-
-fn from_text(text: &str) -> Policy {
-    let (policy, diagnostics) = check(&SourceFile::new("test.gate", text));
-    policy.unwrap_or_else(|| panic!("{diagnostics:#?}"))
-}
-
-fn agree(policy: &Policy) -> Result<String, TestCaseError> {
-    let rules = emit(policy).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
-    for nodes in [1 << 16, 1 << 19, 1 << 23] {
-        let space = Space::new(nodes).unwrap();
-        match verified(&space, policy, &rules) {
-            Err(ReadbackError::Full(_)) => {}
-            Err(error) => return Err(TestCaseError::fail(format!("{error}\n{rules}"))),
-            Ok(verified) => {
-                prop_assert!(verified.is_ok(), "{:02x?}\n{}", verified, rules);
-                return Ok(rules);
-            }
-        }
-    }
-    Err(TestCaseError::fail("too large"))
-}
-
-fn verified(space: &Space, policy: &Policy, rules: &str) -> Result<Verified, ReadbackError> {
-    let Target { vif, ifb, .. } = target();
-    let outcome = read_batch(space, rules, vif.as_str())?;
-    Ok(verify_equivalent(space, policy, &outcome, &ifb)?)
-}
+use crate::proof::{agree, emit, from_text, target};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -64,12 +17,12 @@ proptest! {
     #[test]
     fn read_back_as_meant(policy in policy(Terms::U32, 6)) {
         // The limit on filters is that of the u32 rules, also where flower would need fewer.
-        if let Err(refusal) = emit(&policy) {
+        if let Err(refusal) = emit(Kind::Flower, &policy) {
             let too_many = refusal.reason.contains("more than");
-            prop_assert!(too_many && u32_refuses(&policy), "{}", refusal);
+            prop_assert!(too_many && emit(Kind::U32, &policy).is_err(), "{}", refusal);
             return Ok(());
         }
-        agree(&policy)?;
+        agree(Kind::Flower, &policy)?;
     }
 }
 
@@ -78,7 +31,7 @@ proptest! {
 
     #[test]
     fn the_same_policy_gives_the_same_bytes(policy in policy(Terms::U32, 6)) {
-        prop_assert_eq!(emit(&policy), emit(&policy.clone()));
+        prop_assert_eq!(emit(Kind::Flower, &policy), emit(Kind::Flower, &policy.clone()));
     }
 }
 
@@ -97,7 +50,7 @@ fn small_policies_as_text() {
         ("flower_icmp", "bypass icmp type 8; bypass icmp6 type 128;"),
     ];
     for (name, text) in policies {
-        let rules = agree(&from_text(text)).unwrap();
+        let rules = agree(Kind::Flower, &from_text(text)).unwrap();
         assert!(rules.contains(" flower "), "{rules}");
         insta::assert_snapshot!(name, rules);
     }
@@ -111,9 +64,10 @@ fn the_rest_is_left_to_u32() {
         "bypass tcp flags syn;",
         "bypass udplite dport 5004;",
         "bypass udp sport 5060 dport 16384-32767;",
+        "bypass udp dport 0-1023;",
         "bypass rtp pt 0;",
     ] {
-        let rules = agree(&from_text(text)).unwrap();
+        let rules = agree(Kind::Flower, &from_text(text)).unwrap();
         assert!(!rules.contains(" ip_proto "), "{text}\n{rules}");
     }
 }
@@ -121,7 +75,7 @@ fn the_rest_is_left_to_u32() {
 #[test]
 fn what_nobody_sees_is_refused_by_name() {
     for (text, term) in [("bypass vlan 100;", "vlan ID"), ("bypass dtls;", "dtls")] {
-        let refusal = emit(&from_text(text)).unwrap_err();
+        let refusal = emit(Kind::Flower, &from_text(text)).unwrap_err();
         assert_eq!(refusal.backend, Kind::Flower);
         assert_eq!(refusal.instead, Some(Kind::Nft));
         assert_eq!(refusal.term, term);
@@ -194,9 +148,17 @@ fn what_tc_or_the_kernel_refuses_is_not_understood() {
         format!("{PLAIN} ip_proto icmpv6\n"),
         format!("{PLAIN} ip_proto udp type 8\n"),
         format!("{PLAIN} dst_port 5\n"),
+        format!("{PLAIN} ip_proto udp dst_port 0\n"),
+        format!("{PLAIN} ip_proto udp dst_port 0-5\n"),
+        format!("{PLAIN} ip_proto icmp type 0x8\n"),
+        format!("{PLAIN} ip_proto udp ip_tos 184/16\n"),
         format!("{PLAIN} ip_proto udp ip_flags nofrag\n"),
         format!("{PLAIN} ip_proto udp vlan_ethtype ip\n"),
         PLAIN.replace("protocol ip", "protocol all") + " ip_proto udp\n",
+        // tc sends the kernel the last of them only.
+        format!("{PLAIN} ip_proto udp src_port 5-9 src_port 7-9\n"),
+        // Asks for what is behind the tag, and so does not match every tagged frame.
+        PLAIN.replace("protocol ip", "protocol 802.1Q") + " vlan_ethtype ip\n",
         twice,
         same_keys,
         two_verdicts,

@@ -5,5 +5,6 @@ mod flower;
 mod lowering;
 mod mutants;
 mod nft;
+mod proof;
 mod script;
 mod u32;

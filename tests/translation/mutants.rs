@@ -42,13 +42,7 @@ fn target() -> Target {
 }
 
 fn emit(backend: Kind, policy: &Policy) -> Option<String> {
-    let program = lower(policy).ok()?;
-    match backend {
-        Kind::Nft => backend::nft::emit(&program, policy, &target()).ok(),
-        Kind::U32 => backend::u32::emit(&program, policy, &target()).ok(),
-        Kind::Bpf => backend::bpf::emit(&program, policy, &target()).ok(),
-        Kind::Flower => backend::flower::emit(&program, policy, &target()).ok(),
-    }
+    backend::emit(backend, &lower(policy).ok()?, policy, &target()).ok()
 }
 
 fn judge(backend: Kind, policy: &Policy, mutant: &str, count: &mut Count) {

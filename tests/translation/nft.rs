@@ -4,15 +4,14 @@
 use compiler::backend::{Kind, Refusal, Target, nft};
 use compiler::device::Device;
 use compiler::lower::lower;
-use compiler::readback::nft::read_text;
-use compiler::verify::verify_equivalent;
-use policy_lang::Space;
 use policy_lang::field::{Family, Field, Transport};
 use policy_lang::policy::{Condition, Gate, Media, Policy, Rule, Test, Verdict};
 use policy_lang::source::Span;
 use policy_lang::values::{Range, ValueSet};
 use proptest::prelude::*;
 use tests::generate::policy::{Terms, policy as random, tabular};
+
+use crate::proof::are_the_policy;
 
 fn target() -> Target {
     Target {
@@ -150,23 +149,13 @@ fn lengths_behind_a_tag_are_refused() {
     assert!(emit(&policy(rules.into())).is_ok());
 }
 
-/// The rules let pass, and hold, exactly what the policy says.
-fn prove(policy: &Policy, rules: &str) -> Result<(), String> {
-    let space = Space::new(1 << 20).unwrap();
-    let outcome = read_text(&space, rules, "vif1.0").map_err(|e| format!("{e}\n{rules}"))?;
-    match verify_equivalent(&space, policy, &outcome, &target().ifb).unwrap() {
-        Ok(_) => Ok(()),
-        Err(counterexample) => Err(format!("{counterexample:02x?}\n{rules}")),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn read_back_the_rules_are_the_policy(policy in random(Terms::All, 8)) {
         if let Ok(rules) = emit(&policy) {
-            prove(&policy, &rules).map_err(TestCaseError::fail)?;
+            are_the_policy(Kind::Nft, &policy, &rules)?;
         }
     }
 }
@@ -176,7 +165,7 @@ proptest! {
 
     #[test]
     fn read_back_the_tables_are_the_policy(policy in tabular(Terms::All)) {
-        prove(&policy, &emit(&policy).unwrap()).map_err(TestCaseError::fail)?;
+        are_the_policy(Kind::Nft, &policy, &emit(&policy).unwrap())?;
     }
 }
 
@@ -191,7 +180,7 @@ fn mac_and_ip_address_of_a_tagged_packet() {
             field(Field::Src4, &[(0x0a00_0002, 0x0a00_0002)]),
         ],
     )]);
-    prove(&policy, &emit(&policy).unwrap()).unwrap();
+    are_the_policy(Kind::Nft, &policy, &emit(&policy).unwrap()).unwrap();
 }
 
 /// Written as `vlan id`, the VLAN made nft 1.0.6 refuse a `meta protocol` to its left.
@@ -206,7 +195,7 @@ fn vlan_and_ethertype() {
     )]);
     let rules = emit(&policy).unwrap();
     assert!(!rules.contains("vlan id"));
-    prove(&policy, &rules).unwrap();
+    are_the_policy(Kind::Nft, &policy, &rules).unwrap();
 }
 
 /// nft 1.0.6 joins `!=` tests of neighbouring fields into one, which then holds too often. No
@@ -237,7 +226,7 @@ fn a_second_tag_and_pppoe_are_asked_for_before_meta_protocol() {
     ] {
         let policy = policy(rules);
         let rules = emit(&policy).unwrap();
-        prove(&policy, &rules).unwrap();
+        are_the_policy(Kind::Nft, &policy, &rules).unwrap();
         let guards = rules.lines().filter(|line| {
             line.contains("@ll,128,16 0x8100")
                 || line.contains("16 0x8864") && !line.contains("goto tagged")
@@ -245,8 +234,8 @@ fn a_second_tag_and_pppoe_are_asked_for_before_meta_protocol() {
         let guards: Vec<&str> = guards.collect();
         assert_eq!(guards.len(), 3, "{rules}");
         for guard in guards {
-            let wrong = prove(&policy, &rules.replace(guard, "")).unwrap_err();
-            assert!(wrong.contains("Unsure"), "{wrong}");
+            let wrong = are_the_policy(Kind::Nft, &policy, &rules.replace(guard, "")).unwrap_err();
+            assert!(wrong.to_string().contains("Unsure"), "{wrong}");
         }
     }
 }

@@ -1,14 +1,7 @@
 //! What the u32 back end writes, read back by somebody else, lets the same frames pass as the
 //! policy: on sets of all frames, not on samples. And what it writes, as text, for reading.
 
-use compiler::backend::{Kind, Refusal, Target, u32};
-use compiler::device::Device;
-use compiler::lower::lower;
-use compiler::readback::ReadbackError;
-use compiler::readback::u32::read_batch;
-use compiler::verify::{Verified, verify_equivalent};
-use policy_lang::Space;
-use policy_lang::check::check;
+use compiler::backend::Kind;
 use policy_lang::field::Field;
 use policy_lang::policy::{Condition, Gate, Policy, Rule, Test, Verdict};
 use policy_lang::source::{SourceFile, Span};
@@ -16,45 +9,7 @@ use policy_lang::values::{Range, ValueSet, max_value};
 use proptest::prelude::*;
 use tests::generate::policy::{Terms, policy};
 
-fn target() -> Target {
-    Target {
-        vif: Device::new("vif1.0").unwrap(),
-        ifb: Device::new("ifb0").unwrap(),
-        header: vec![String::from("a test\nof two lines")],
-    }
-}
-
-fn emit(policy: &Policy) -> Result<String, Refusal> {
-    u32::emit(&lower(policy).unwrap(), policy, &target())
-}
-
-fn from_text(text: &str) -> Policy {
-    let (policy, diagnostics) = check(&SourceFile::new("test.gate", text));
-    policy.unwrap_or_else(|| panic!("{diagnostics:#?}"))
-}
-
-fn agree(policy: &Policy) -> Result<String, TestCaseError> {
-    let rules = emit(policy).map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
-    // Small spaces are made much faster, and nearly always enough.
-    for nodes in [1 << 16, 1 << 19, 1 << 23] {
-        let space = Space::new(nodes).unwrap();
-        match verified(&space, policy, &rules) {
-            Err(ReadbackError::Full(_)) => {}
-            Err(error) => return Err(TestCaseError::fail(format!("{error}\n{rules}"))),
-            Ok(verified) => {
-                prop_assert!(verified.is_ok(), "{:02x?}\n{}", verified, rules);
-                return Ok(rules);
-            }
-        }
-    }
-    Err(TestCaseError::fail("too large"))
-}
-
-fn verified(space: &Space, policy: &Policy, rules: &str) -> Result<Verified, ReadbackError> {
-    let Target { vif, ifb, .. } = target();
-    let outcome = read_batch(space, rules, vif.as_str())?;
-    Ok(verify_equivalent(space, policy, &outcome, &ifb)?)
-}
+use crate::proof::{agree, emit, from_text};
 
 /// Values of a field without favourites, often one value or a prefix.
 fn spread(field: Field) -> impl Strategy<Value = ValueSet> {
@@ -123,11 +78,11 @@ proptest! {
     #[test]
     fn read_back_as_meant(policy in policy(Terms::U32, 6)) {
         // A random policy may need more filters than one hook takes.
-        if let Err(refusal) = emit(&policy) {
+        if let Err(refusal) = emit(Kind::U32, &policy) {
             prop_assert!(refusal.reason.contains("more than"), "{}", refusal);
             return Ok(());
         }
-        agree(&policy)?;
+        agree(Kind::U32, &policy)?;
     }
 }
 
@@ -136,12 +91,12 @@ proptest! {
 
     #[test]
     fn hash_tables_are_read_back_as_meant(policy in many_rules()) {
-        agree(&policy)?;
+        agree(Kind::U32, &policy)?;
     }
 
     #[test]
     fn the_same_policy_gives_the_same_bytes(policy in policy(Terms::U32, 6)) {
-        prop_assert_eq!(emit(&policy), emit(&policy.clone()));
+        prop_assert_eq!(emit(Kind::U32, &policy), emit(Kind::U32, &policy.clone()));
     }
 }
 
@@ -167,7 +122,7 @@ fn small_policies_as_text() {
     ];
     for (name, text) in policies {
         let policy = from_text(text);
-        let rules = agree(&policy).unwrap();
+        let rules = agree(Kind::U32, &policy).unwrap();
         insta::assert_snapshot!(name, rules);
     }
 }
@@ -180,7 +135,7 @@ fn what_u32_does_not_see_is_refused_by_name() {
     ];
     for (text, term, place) in cases {
         let source = SourceFile::new("test.gate", text);
-        let refusal = emit(&from_text(text)).unwrap_err();
+        let refusal = emit(Kind::U32, &from_text(text)).unwrap_err();
         assert_eq!(refusal.backend, Kind::U32);
         assert_eq!(refusal.instead, Some(Kind::Nft));
         assert_eq!(refusal.term, term);
@@ -193,7 +148,7 @@ fn a_rule_that_costs_too_much_is_named() {
     let odd: Vec<String> = (1..400).map(|n| format!("{}", n * 3)).collect();
     let odd = odd.join(",");
     let text = format!("buffer tcp; bypass udp sport {{{odd}}} dport {{{odd}}};");
-    let refusal = emit(&from_text(&text)).unwrap_err();
+    let refusal = emit(Kind::U32, &from_text(&text)).unwrap_err();
     assert_eq!(refusal.term, "rule 2");
     assert!(refusal.span.is_some());
 }

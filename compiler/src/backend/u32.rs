@@ -390,17 +390,10 @@ fn unaligned(guard: Guard, policy: &Policy) -> Refusal {
 }
 
 fn asks_for(condition: &Condition, media: Media) -> Option<Span> {
-    match condition {
-        Condition::Test {
-            test: Test::Media(asked),
-            span,
-        } if *asked == media => Some(*span),
-        Condition::Always | Condition::Test { .. } => None,
-        Condition::Not(inner) => asks_for(inner, media),
-        Condition::All(parts) | Condition::Any(parts) => {
-            parts.iter().find_map(|part| asks_for(part, media))
-        }
-    }
+    let mut tests = condition.tests();
+    tests
+        .find(|(test, _)| matches!(test, Test::Media(asked) if *asked == media))
+        .map(|(_, span)| span)
 }
 
 /// Filters of each rule, over all prefs.

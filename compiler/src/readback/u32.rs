@@ -5,10 +5,11 @@
 //! (`u32_classify` for the walk, `u32_change` for tables and node ids), `net/sched/cls_api.c`
 //! (`tcf_classify`) and iproute2's `tc/f_u32.c`, `tc/tc_filter.c` and `lib/ll_proto.c` (the text).
 //!
-//! Understood are u32 and matchall filters, and in batch files chains of flower filters, on the ingress of one device, with explicit preferences,
-//! raw `u32`, `u16` and `u8` matches, tables with hash keys, and at most one `pass`, `drop`,
-//! `continue`, redirecting or chain-changing action. The rest is refused with its line: variable offsets, marks,
-//! `police`, other devices' blocks, replaced or deleted filters.
+//! Understood are u32 and matchall filters, and in batch files chains of flower filters, on the
+//! ingress of one device, with explicit preferences, raw `u32`, `u16` and `u8` matches, tables with
+//! hash keys, and at most one `pass`, `drop`, `continue`, redirecting or chain-changing action. The
+//! rest is refused with its line: variable offsets, marks, `police`, other devices' blocks, replaced
+//! or deleted filters.
 
 mod ast;
 mod batch;

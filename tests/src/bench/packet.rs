@@ -137,12 +137,7 @@ fn ours(backend: Kind, rules: usize) -> anyhow::Result<String> {
         ifb: Device::new("ifb-vif0")?,
         header: Vec::new(),
     };
-    Ok(match backend {
-        Kind::Nft => backend::nft::emit(&program, &policy, &target)?,
-        Kind::U32 => backend::u32::emit(&program, &policy, &target)?,
-        Kind::Bpf => backend::bpf::emit(&program, &policy, &target)?,
-        Kind::Flower => backend::flower::emit(&program, &policy, &target)?,
-    })
+    Ok(backend::emit(backend, &program, &policy, &target)?)
 }
 
 fn kernel() -> String {

@@ -7,8 +7,9 @@
 //!
 //! Facts from net/sched/cls_flower.c: filters of one pref are looked up mask by mask and not in the
 //! order of their handles, so a pref has filters of one verdict only; two of the same keys are refused.
-//! From tc/f_flower.c: a range of one port is refused, and ports are for TCP, UDP and SCTP. Until 2025
-//! the kernel mistook one port beside a range of the other, so that no filter asks for both.
+//! From tc/f_flower.c: a range of one port is refused, port 0 too, and ports are for TCP, UDP and
+//! SCTP. Until 2025 the kernel mistook one port beside a range of the other, so that no filter asks
+//! for both.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -179,7 +180,7 @@ impl Chain {
                 let text = |one: Masked| format!(" ip_ttl {:#04x}/{:#04x}", one.value, one.mask);
                 cover(values, width).into_iter().map(text).collect()
             }
-            Field::Sport | Field::Dport if self.ports => {
+            Field::Sport | Field::Dport if self.ports && !values.contains(0) => {
                 let word = if field == Field::Sport {
                     "src_port"
                 } else {

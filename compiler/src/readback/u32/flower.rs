@@ -137,7 +137,8 @@ impl Keys {
                 }
             }
             "src_mac" | "dst_mac" => {
-                let (value, mask) = words.value(word, |text| masked(text, hardware, 48))?;
+                let (value, mask) =
+                    words.value(word, |text| masked(text, hardware, hardware, 48))?;
                 let bit = if word == "dst_mac" { 0 } else { 48 };
                 let place = Place {
                     base: Base::Frame,
@@ -171,7 +172,8 @@ impl Keys {
                 self.add(plain.place(first + second, width), value, mask)?;
             }
             "ip_tos" | "ip_ttl" => {
-                let (value, mask) = words.value(word, |text| masked(text, byte, 8))?;
+                let read = |text| masked(text, byte, hexadecimal_byte, 8);
+                let (value, mask) = words.value(word, read)?;
                 let bit = match (word, plain.v6) {
                     ("ip_tos", false) => 8,
                     ("ip_tos", true) => 4,
@@ -189,14 +191,15 @@ impl Keys {
                 if low == high {
                     self.add(plain.place(bit, 16), low.into(), 0xffff)?;
                 } else {
-                    self.ranges.push((plain.place(bit, 16), low, high));
+                    self.add_range(plain.place(bit, 16), low, high)?;
                 }
             }
             _ => {
                 if !matches!(plain.transport, 1 | 58) {
                     return Err(format!("`{word}` needs ICMP"));
                 }
-                let (value, mask) = words.value(word, |text| masked(text, byte, 8))?;
+                let read = |text| masked(text, decimal_byte, decimal_byte, 8);
+                let (value, mask) = words.value(word, read)?;
                 let bit = plain.header() * 8 + if word == "code" { 8 } else { 0 };
                 self.add(plain.place(bit, 8), value, mask)?;
             }
@@ -210,16 +213,13 @@ impl Keys {
             let start = self.plain.map_or(0, |plain| plain.header() * 8);
             place.base == Base::Network && place.width == 16 && place.bit >= start
         };
-        if self.ranges.len() > 2 {
-            return Err("a range of ports is given twice".to_owned());
-        }
         if !self.ranges.is_empty() && self.bits.iter().any(|(place, ..)| ports(place)) {
             return Err("kernels differ about a port beside a range of the other".to_owned());
         }
         if of.inner.is_some() && of.outer != ETH_P_8021Q {
             return Err("`vlan_ethtype` needs protocol 802.1Q".to_owned());
         }
-        if self.plain.is_none() && !self.bits.is_empty() {
+        if self.plain.is_none() && (of.inner.is_some() || !self.bits.is_empty()) {
             return Err("keys without `ip_proto` are not understood".to_owned());
         }
         Ok(self)
@@ -230,6 +230,15 @@ impl Keys {
             return Err("a key is given twice".to_owned());
         }
         self.bits.push((place, value & mask, mask));
+        Ok(())
+    }
+
+    /// Of two ranges of the same port tc sends the kernel the last one only.
+    fn add_range(&mut self, place: Place, low: u16, high: u16) -> Read<()> {
+        if self.ranges.iter().any(|(known, ..)| *known == place) {
+            return Err("a range of ports is given twice".to_owned());
+        }
+        self.ranges.push((place, low, high));
         Ok(())
     }
 }
@@ -263,10 +272,15 @@ impl Of {
     }
 }
 
-fn masked(text: &str, read: impl Fn(&str) -> Option<u128>, width: u32) -> Option<(u128, u128)> {
+fn masked(
+    text: &str,
+    value: impl Fn(&str) -> Option<u128>,
+    mask: impl Fn(&str) -> Option<u128>,
+    width: u32,
+) -> Option<(u128, u128)> {
     match text.split_once('/') {
-        Some((value, mask)) => Some((read(value)?, read(mask)?)),
-        None => Some((read(text)?, policy_lang::values::max_value(width))),
+        Some((before, behind)) => Some((value(before)?, mask(behind)?)),
+        None => Some((value(text)?, policy_lang::values::max_value(width))),
     }
 }
 
@@ -276,6 +290,16 @@ fn byte(text: &str) -> Option<u128> {
         return None;
     }
     number(text).filter(|&n| n <= 0xff).map(u128::from)
+}
+
+/// What tc reads as hexadecimal whether or not it says so; here it has to.
+fn hexadecimal_byte(text: &str) -> Option<u128> {
+    byte(text).filter(|_| text.starts_with("0x"))
+}
+
+/// What tc reads as decimal only.
+fn decimal_byte(text: &str) -> Option<u128> {
+    byte(text).filter(|_| !text.starts_with("0x"))
 }
 
 fn hardware(text: &str) -> Option<u128> {
@@ -315,12 +339,13 @@ fn prefix(text: &str, v6: bool) -> Option<(u128, u128)> {
     Some((value & full & !free, full & !free))
 }
 
-/// A port, or a range of at least two: tc refuses `5-5`.
+/// A port, or a range of at least two: tc refuses `5-5`, and port 0 anywhere.
 fn ports(text: &str) -> Option<(u16, u16)> {
     let port = |text: &str| {
         let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
         let zero = text.len() > 1 && text.starts_with('0');
-        (plain && !zero).then(|| text.parse::<u16>().ok()).flatten()
+        let port = (plain && !zero).then(|| text.parse().ok()).flatten();
+        port.filter(|&port: &u16| port != 0)
     };
     match text.split_once('-') {
         Some((low, high)) => {
