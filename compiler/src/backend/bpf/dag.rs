@@ -76,17 +76,29 @@ pub(super) enum Node {
 /// Whether the frame passes.
 pub(super) type Bypass = bool;
 
+/// The entry that holds: the first node of every DAG, and what a search leads to that finds nothing.
+pub(super) const HOLD: Id = 0;
+
 /// Singles that are tried one after the other rather than split further.
 const FEW: usize = 4;
 
 /// The nodes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Dag {
     nodes: Vec<Node>,
     known: BTreeMap<Node, Id>,
 }
 
 impl Dag {
+    /// Only [`HOLD`].
+    pub(super) fn new() -> Self {
+        let hold = Node::Return(false);
+        Self {
+            nodes: vec![hold],
+            known: BTreeMap::from([(hold, HOLD)]),
+        }
+    }
+
     /// A node.
     pub(super) fn get(&self, id: Id) -> Option<Node> {
         self.nodes.get(id).copied()
@@ -132,7 +144,7 @@ impl Dag {
     /// lowest number of each run, in ascending order from 0, and the entry that it leads to.
     pub(super) fn find(&mut self, words: &[(Load, u32)], runs: &[(u128, Id)]) -> Id {
         let Some(((load, _), lower)) = words.split_first() else {
-            return runs.first().map_or(0, |&(_, entry)| entry);
+            return runs.first().map_or(HOLD, |&(_, entry)| entry);
         };
         let below: u32 = lower.iter().map(|&(_, width)| width).sum();
         let mut tops: Vec<(u32, Id)> = Vec::new();
@@ -174,7 +186,7 @@ impl Dag {
     /// A balanced search; numbers that stand alone between like runs are asked for by themselves.
     fn search(&mut self, runs: &[(u32, Id)]) -> Id {
         let [(_, first), rest @ ..] = runs else {
-            return 0;
+            return HOLD;
         };
         if rest.is_empty() {
             return *first;

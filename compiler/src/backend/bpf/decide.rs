@@ -48,7 +48,7 @@ pub(super) fn dag(program: &Program, order: Order) -> Result<(Dag, Id), TooLarge
     let mut maker = Maker {
         program,
         order,
-        dag: Dag::default(),
+        dag: Dag::new(),
         work: 0,
     };
     let untagged = maker.packets(false)?;

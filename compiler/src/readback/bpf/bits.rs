@@ -51,7 +51,7 @@ impl View {
             width: 16,
         };
         let service = space.bits_in(types, &ValueSet::single(TPID_8021AD.into()))?;
-        let service = space.intersection(&space.minus(&service, &tagged)?, &space.all())?;
+        let service = space.intersection(&service, &space.complement(&tagged)?)?;
         let rest = space.complement(&space.union(&tagged, &service)?)?;
         Ok(vec![
             (Self::Untagged, rest),
