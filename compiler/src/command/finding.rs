@@ -107,6 +107,13 @@ pub(crate) fn lint(found: &Lint) -> Report {
     }
 }
 
+/// The lints need too much memory. The policy may be right all the same.
+pub(crate) fn not_linted() -> Report {
+    Report::warning("the policy is too complicated for the lints").help(
+        "name fewer different sets of addresses and ports, or leave the lints out: `--no-lints`",
+    )
+}
+
 /// The proof needs too much memory.
 pub(crate) fn too_complicated(full: &SpaceFull) -> Report {
     match full {

@@ -17,9 +17,8 @@ use crate::source::{SourceFile, Span};
 const OPERATORS: [&str; 5] = ["and", "or", "not", "because", "pt"];
 
 /// Words of other tools that people try first.
-const VERBS: [(&str, &str); 9] = [
+const VERBS: [(&str, &str); 8] = [
     ("accept", "bypass"),
-    ("allow", "bypass"),
     ("pass", "bypass"),
     ("permit", "bypass"),
     ("forward", "bypass"),
@@ -124,9 +123,19 @@ pub(super) fn explain(source: &SourceFile, span: Span, error: &Error<Rule>) -> D
         ErrorVariant::ParsingError { positives, .. } => positives.as_slice(),
         ErrorVariant::CustomError { .. } => &[],
     };
-    keyword_as_name(&around)
+    let found = keyword_as_name(&around)
         .or_else(|| value_without_field(&around))
-        .unwrap_or_else(|| unexpected(&around, rules))
+        .unwrap_or_else(|| unexpected(&around, rules));
+    let text = source.text().get(..span.end).unwrap_or("");
+    let mut words = Lexer::new(text, span.start).filter(|lexeme| lexeme.kind != Kind::Comment);
+    match words.next() {
+        // In other tools this word lets packets pass.
+        Some(first) if source.slice(first.span) == "allow" => found.help(
+            "`allow L0301 because \"...\";` says that what a lint finds is meant; what lets packets \
+             pass is `bypass`",
+        ),
+        _ => found,
+    }
 }
 
 fn look_around(source: &SourceFile, span: Span, at: usize) -> Around<'_> {
@@ -293,6 +302,9 @@ fn phrases(around: &Around<'_>, rules: &[Rule]) -> Vec<&'static str> {
     let complete = has(&[Rule::EOI]);
     if has(&[Rule::verdict]) {
         add("`buffer` or `bypass`");
+    }
+    if has(&[Rule::lint_code]) {
+        add("a lint such as `L0301`");
     }
     if has(&[Rule::string]) {
         add("a reason in quotes");
