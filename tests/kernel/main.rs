@@ -22,6 +22,7 @@ mod u32_readback;
 mod xen;
 
 use std::process::ExitCode;
+use std::thread;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::captures;
@@ -125,7 +126,16 @@ fn main() -> ExitCode {
     if std::path::Path::new(&called).file_name() == Some("epochgate".as_ref()) {
         return compiler::cli::main();
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Half of the time a trial waits for the kernel to take its devices away.
+    arguments
+        .test_threads
+        .get_or_insert(
+            thread::available_parallelism().map_or(1, |cores| match cores.get() {
+                1 => 1,
+                several => 2 * several,
+            }),
+        );
     let here = Here::look();
     if here.no_lab.is_some() && std::env::var_os("EPOCHGATE_KERNEL").is_some_and(|v| v == "require")
     {
