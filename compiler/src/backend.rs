@@ -31,9 +31,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every back end that scripts deploy, in the order in which they are recommended. The bpf and
-    /// flower back ends make and prove rules, but nothing deploys or audits them yet.
-    pub const ALL: [Self; 2] = [Self::Nft, Self::U32];
+    /// Every back end.
+    pub const ALL: [Self; 4] = [Self::Nft, Self::U32, Self::Bpf, Self::Flower];
+
+    /// Those that scripts deploy and audits read, in the order in which they are recommended. The
+    /// rules of the others are made and proved, and that is all yet.
+    pub const DEPLOYED: [Self; 2] = [Self::Nft, Self::U32];
 
     /// The name on the command line.
     #[must_use]
@@ -45,12 +48,30 @@ impl Kind {
             Self::Flower => "flower",
         }
     }
+
+    /// The program that loads the rules.
+    #[must_use]
+    pub const fn loader(self) -> Loader {
+        match self {
+            Self::Nft => Loader::Nft,
+            Self::U32 | Self::Bpf | Self::Flower => Loader::Tc,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What loads rules into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// `nft -f`, in one transaction.
+    Nft,
+    /// `tc -batch`, line by line.
+    Tc,
 }
 
 /// What the rules are for.

@@ -27,19 +27,20 @@ const IN_GUESTS: usize = 100;
 /// Mutants that go to a kernel in one piece.
 const TOGETHER: usize = 50;
 
-/// The kernels that are wanted and can be had.
-fn grounds(name: &str) -> Vec<Named> {
-    opened(name, &ground::wanted().expect("a good LAB_TARGET"))
-}
-
-fn opened(name: &str, targets: &[Target]) -> Vec<Named> {
+/// Those of these kernels that can be had and have what these rules are made of.
+fn grounds(name: &str, targets: &[Target], backend: Kind) -> Vec<Named> {
     let program = Path::new(env!("CARGO_BIN_EXE_lab-differential"));
     let mut grounds = Vec::new();
     for &target in targets {
-        match ground::open(target, program).expect("the lab works where it can be had") {
+        let opened = ground::open(target, program).expect("the lab works where it can be had");
+        let taken = opened.and_then(|(target, mut ground)| {
+            let taken = ground::takes(ground.as_mut(), backend).expect("an answer");
+            taken.map(|()| (target, ground))
+        });
+        match taken {
             Ok(ground) => grounds.push(ground),
             Err(why) if std::env::var_os("EPOCHGATE_KERNEL").is_some_and(|v| v == "require") => {
-                panic!("{target} can't be had: {why}");
+                panic!("{backend} x {target} can't be had: {why}");
             }
             Err(why) => tests::skip(&format!("{name} on {target}"), &why),
         }
@@ -49,20 +50,11 @@ fn opened(name: &str, targets: &[Target]) -> Vec<Named> {
 
 /// Both parts use the same guests: to boot one takes longer than a thousand frames.
 fn rules_on_every_kernel(backend: Kind) {
-    let mut grounds = grounds(&format!("differential test of {backend}"));
-    every_frame_takes_its_way(backend, &mut grounds, FRAMES);
+    let wanted = ground::wanted().expect("a good LAB_TARGET");
+    let name = format!("differential test of {backend}");
+    let mut grounds = grounds(&name, &wanted, backend);
+    every_frame_takes_its_way(backend, &mut grounds);
     wrong_rules_do_what_the_read_back_says(backend, &mut grounds);
-}
-
-/// In guests only, whose kernels have the classifier, and with a quarter of the frames: the guards and all
-/// that flower does not see are what u32 is tried with.
-#[test]
-fn flower_rules_in_every_guest() {
-    let mut wanted = ground::wanted().expect("a good LAB_TARGET");
-    wanted.retain(|target| matches!(target, Target::Qemu(_)));
-    let mut grounds = opened("differential test of flower", &wanted);
-    every_frame_takes_its_way(Kind::Flower, &mut grounds, FRAMES / 4);
-    wrong_rules_do_what_the_read_back_says(Kind::Flower, &mut grounds);
 }
 
 #[test]
@@ -76,10 +68,13 @@ fn u32_rules_on_every_kernel() {
 }
 
 #[test]
-fn bpf_programs_on_this_kernel() {
-    let mut grounds = opened("differential test of bpf", &[Target::Namespace]);
-    every_frame_takes_its_way(Kind::Bpf, &mut grounds, FRAMES);
-    wrong_rules_do_what_the_read_back_says(Kind::Bpf, &mut grounds);
+fn bpf_programs_on_every_kernel() {
+    rules_on_every_kernel(Kind::Bpf);
+}
+
+#[test]
+fn flower_rules_on_every_kernel() {
+    rules_on_every_kernel(Kind::Flower);
 }
 
 /// The counts are wanted of good runs too, whose output the test harness keeps to itself when it goes
@@ -89,9 +84,10 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn every_frame_takes_its_way(backend: Kind, grounds: &mut [Named], frames: usize) {
+fn every_frame_takes_its_way(backend: Kind, grounds: &mut [Named]) {
     let begin = Instant::now();
-    let tallies = pair::run(grounds, backend, frames, SEED, |_| {}).unwrap();
+    let mut all: Vec<&mut Named> = grounds.iter_mut().collect();
+    let tallies = pair::run(&mut all, backend, FRAMES, SEED, |_| {}).unwrap();
     for ((target, _), tally) in grounds.iter().zip(&tallies) {
         say(&format!("pair {backend} x {target}: {tally}"));
     }
@@ -168,7 +164,7 @@ fn a_planted_wrong_rule_is_found(backend: Kind) {
         )
         .collect();
     let name = format!("planted wrong {backend} rules");
-    let Some((target, mut ground)) = opened(&name, &[Target::Namespace]).pop() else {
+    let Some((target, mut ground)) = grounds(&name, &[Target::Namespace], backend).pop() else {
         return;
     };
     let answer = ground.put(&cases).unwrap();

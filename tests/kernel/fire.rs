@@ -31,7 +31,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
         here.trial("fire::refused_commands_are_said_first", missing::commands),
         here.trial("fire::a_vif_in_trouble_is_counted", a_vif_in_trouble),
     ];
-    for backend in Kind::ALL {
+    for backend in Kind::DEPLOYED {
         let mut add = |name: &str, run: fn(Kind) -> Result<(), Failed>| {
             trials.push(here.trial_of(&format!("fire::{name}_{backend}"), move || run(backend)));
         };
@@ -199,7 +199,7 @@ fn disturbed_applies(backend: Kind) -> Result<(), Failed> {
 /// Whatever step of a change breaks off, held frames stay held until the next apply is done.
 fn disturbed_swaps(backend: Kind) -> Result<(), Failed> {
     let waves = Waves::of(&["voip.gate", "paper.gate"]);
-    for from in Kind::ALL {
+    for from in Kind::DEPLOYED {
         let (mut steps, mut sum) = (0, Toll::default());
         let desk = desk()?;
         let (first, second) = (
@@ -352,7 +352,7 @@ fn an_ifb_in_trouble() -> Result<(), Failed> {
         format!("ip link del {IFB}"),
         format!("ip link del {IFB}; ip link add {IFB} type ifb; ip link set {IFB} up"),
     ];
-    for backend in Kind::ALL {
+    for backend in Kind::DEPLOYED {
         for trouble in &troubles {
             let desk = desk()?;
             let script = desk.put(&example("voip.gate"), backend)?;
@@ -378,7 +378,7 @@ fn a_vif_in_trouble() -> Result<(), Failed> {
     let anew = "ip link del vif0; ip link add eth1 type veth peer name vif0; \
                 ip link set vif0 master br0; ip link set eth1 up; ip link set vif0 up";
     let renamed = "ip link set vif0 down; ip link set vif0 name vif5; ip link set vif5 up";
-    for backend in Kind::ALL {
+    for backend in Kind::DEPLOYED {
         for (trouble, back) in [
             (
                 renamed,

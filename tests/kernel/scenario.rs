@@ -17,7 +17,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             .iter()
             .any(|step| matches!(step, Step::Deploy(_)));
         let backends = if deploys {
-            Kind::ALL.to_vec()
+            Kind::DEPLOYED.to_vec()
         } else {
             vec![Kind::U32]
         };

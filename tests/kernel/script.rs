@@ -31,7 +31,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             recovers_when_the_vif_comes_back,
         ),
     ];
-    for backend in Kind::ALL {
+    for backend in Kind::DEPLOYED {
         let mut add = |name: &str, run: fn(Kind) -> Result<(), Failed>| {
             trials.push(here.trial_of(&format!("script::{name}_{backend}"), move || run(backend)));
         };
@@ -280,7 +280,7 @@ fn refuses_foreign_rules() -> Result<(), Failed> {
         ),
     ];
     for (command, because) in foreign {
-        for backend in Kind::ALL {
+        for backend in Kind::DEPLOYED {
             let desk = Desk::new()?;
             let script = desk.put(&example("voip.gate"), backend)?;
             desk.succeed(command)?;
@@ -342,7 +342,7 @@ fn hostile_arguments_do_nothing() -> Result<(), Failed> {
 
 /// When a VM restarts, its vif is new: what was on the old one is gone with it.
 fn recovers_when_the_vif_comes_back() -> Result<(), Failed> {
-    for backend in Kind::ALL {
+    for backend in Kind::DEPLOYED {
         let desk = Desk::new()?;
         let voip = example("voip.gate");
         let script = desk.put(&voip, backend)?;
@@ -454,7 +454,7 @@ fn killed_at_any_step_leaks_nothing(backend: Kind) -> Result<(), Failed> {
 
 fn disturbed_swaps(backend: Kind, fault: &str) -> Result<(), Failed> {
     let (old, new) = (example("paper.gate"), example("voip.gate"));
-    for from in Kind::ALL {
+    for from in Kind::DEPLOYED {
         let desk = Desk::new()?;
         let (first, second) = (desk.put(&old, from)?, desk.put(&new, backend)?);
         for (tried, call) in crate::numbers().enumerate() {

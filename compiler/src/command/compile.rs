@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{finding, kind};
-use crate::backend::Kind;
+use crate::backend::{Kind, Loader};
 use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
 use crate::compile::{Compiled, Hook, Request, compile, compile_xen_hook};
 use crate::device::Device;
@@ -128,9 +128,9 @@ fn write(
         })?;
         return Ok(Exit::Fine);
     }
-    let suffix = match args.backend {
-        Kind::Nft => "nft",
-        Kind::U32 | Kind::Bpf | Kind::Flower => "tc",
+    let suffix = match args.backend.loader() {
+        Loader::Nft => "nft",
+        Loader::Tc => "tc",
     };
     let place = |suffix: &str| args.output.join(format!("{vif}.{suffix}"));
     let rules = Artefact {

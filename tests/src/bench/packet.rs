@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, anyhow};
-use compiler::backend::{self, Kind, Target};
+use compiler::backend::{self, Kind, Loader, Target};
 use compiler::device::Device;
 use compiler::lower::lower;
 use policy_lang::Verdict;
@@ -88,11 +88,9 @@ fn rows(files: &std::path::Path) -> anyhow::Result<Vec<Row>> {
         for (backend, name) in [(Kind::Nft, "epochgate, nft"), (Kind::U32, "epochgate, u32")] {
             let file = files.join(format!("{backend}-{rules}"));
             fs::write(&file, ours(backend, rules)?)?;
-            let (load, unload) = match backend {
-                Kind::Nft => (format!("nft -f {}", file.display()), flush),
-                Kind::U32 | Kind::Bpf | Kind::Flower => {
-                    (format!("{clsact} {}", file.display()), no_clsact)
-                }
+            let (load, unload) = match backend.loader() {
+                Loader::Nft => (format!("nft -f {}", file.display()), flush),
+                Loader::Tc => (format!("{clsact} {}", file.display()), no_clsact),
             };
             rows.push(Row {
                 name,

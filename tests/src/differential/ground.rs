@@ -7,6 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use compiler::backend::Kind;
 use tempfile::TempDir;
 
 use super::answer::Answer;
@@ -165,6 +166,32 @@ pub fn open(target: Target, program: &Path) -> Result<Result<Named, String>, Str
         },
     };
     Ok(Ok((target, ground)))
+}
+
+/// Whether this kernel has what the rules of `backend` are made of; if not, how it refuses the
+/// plainest rule.
+///
+/// # Errors
+/// When there is no answer.
+pub fn takes(ground: &mut dyn Ground, backend: Kind) -> Result<Result<(), String>, String> {
+    let filter = |rest: &str| format!("filter add dev vif0 ingress pref 1 protocol {rest}\n");
+    let plainest = Case {
+        name: format!("has {backend}"),
+        backend,
+        rules: match backend {
+            Kind::Nft => String::from("table netdev plainest {}\n"),
+            Kind::U32 => filter("all u32 match u32 0 0"),
+            Kind::Bpf => filter("all bpf bytecode '1,6 0 0 0'"),
+            Kind::Flower => filter("ip flower"),
+        },
+        shots: Vec::new(),
+    };
+    let answer = ground.put(&[plainest])?;
+    let refusals = answer.cases.into_iter();
+    Ok(refusals
+        .filter_map(|answered| answered.failure)
+        .next()
+        .map_or(Ok(()), Err))
 }
 
 /// The targets that LAB_TARGET asks for; all kernels if it is not set.

@@ -102,7 +102,7 @@ impl Tally {
 /// # Errors
 /// When there is no answer to something; differences are no error.
 pub fn run(
-    grounds: &mut [Named],
+    grounds: &mut [&mut Named],
     backend: Kind,
     frames: usize,
     seed: u64,
@@ -144,7 +144,7 @@ fn together(supply: &mut Supply, frames: usize) -> Result<Vec<Case>, String> {
 }
 
 /// Puts the same cases to all kernels at once.
-fn put(grounds: &mut [Named], cases: &[Case]) -> Result<Vec<Answer>, String> {
+fn put(grounds: &mut [&mut Named], cases: &[Case]) -> Result<Vec<Answer>, String> {
     thread::scope(|scope| {
         let runs: Vec<_> = grounds
             .iter_mut()

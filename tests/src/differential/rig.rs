@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use compiler::backend::Kind;
+use compiler::backend::Loader;
 
 use super::answer::{CaseAnswer, Counts};
 use super::batch::Case;
@@ -82,7 +82,7 @@ pub struct Rig {
     seen: Port,
     held: Port,
     setting: Setting,
-    loaded: Option<Kind>,
+    loaded: Option<Loader>,
 }
 
 impl Rig {
@@ -146,25 +146,23 @@ impl Rig {
 
     /// Puts the rules of a case in place of those of the last one.
     fn load(&mut self, case: &Case) -> Result<(), String> {
-        let before = self.loaded.replace(case.backend);
+        let loader = case.backend.loader();
+        let before = self.loaded.replace(loader);
         let witness_alone = format!("flush ruleset\n{WITNESS}");
-        match case.backend {
-            Kind::Nft => {
-                if matches!(before, Some(Kind::U32 | Kind::Bpf | Kind::Flower)) {
+        match loader {
+            Loader::Nft => {
+                if before == Some(Loader::Tc) {
                     run("tc", &["qdisc", "del", "dev", VIF, "clsact"], "")?;
                 }
                 let transaction = format!("{witness_alone}{}", case.rules);
                 run("nft", &["-f", "-"], &transaction)?;
             }
-            Kind::U32 | Kind::Bpf | Kind::Flower => {
-                let anew = match before {
-                    Some(Kind::U32 | Kind::Bpf | Kind::Flower) => {
-                        "qdisc del dev vif0 clsact\nqdisc add dev vif0 clsact\n"
-                    }
-                    _ => {
-                        run("nft", &["-f", "-"], &witness_alone)?;
-                        "qdisc add dev vif0 clsact\n"
-                    }
+            Loader::Tc => {
+                let anew = if before == Some(Loader::Tc) {
+                    "qdisc del dev vif0 clsact\nqdisc add dev vif0 clsact\n"
+                } else {
+                    run("nft", &["-f", "-"], &witness_alone)?;
+                    "qdisc add dev vif0 clsact\n"
                 };
                 run("tc", &["-batch", "-"], &format!("{anew}{}", case.rules))?;
             }

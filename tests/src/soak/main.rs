@@ -20,7 +20,7 @@ bytes and place in the order with what the policy means. Ends with a failure if 
   --seed N          the same seed gives the same policies and frames; default: a new one, printed
   --target TARGET   namespace, qemu:6.1, qemu:6.12 or qemu:7; may be given more than once; default
                     LAB_TARGET, or all of them
-  --backend NAME    nft or u32; may be given more than once; default both
+  --backend NAME    nft, u32, bpf or flower; may be given more than once; default all
 ";
 
 /// What was asked for.
@@ -109,14 +109,15 @@ fn soak(request: &Request) -> anyhow::Result<bool> {
     for &backend in &request.backends {
         let begin = Instant::now();
         let progress = |done| show(backend, done, request.frames, begin);
-        let tallies = pair::run(
-            &mut grounds,
-            backend,
-            request.frames,
-            request.seed,
-            progress,
-        );
-        for ((target, _), tally) in grounds.iter().zip(tallies.map_err(|e| anyhow!(e))?) {
+        let mut these = Vec::new();
+        for named in &mut grounds {
+            match ground::takes(named.1.as_mut(), backend).map_err(anyhow::Error::msg)? {
+                Ok(()) => these.push(named),
+                Err(why) => eprintln!("skipped: {backend} x {}: {why}", named.0),
+            }
+        }
+        let tallies = pair::run(&mut these, backend, request.frames, request.seed, progress);
+        for ((target, _), tally) in these.iter().zip(tallies.map_err(|e| anyhow!(e))?) {
             println!("pair {backend} x {target}: {tally}");
             for difference in &tally.told {
                 println!("  {difference}");
