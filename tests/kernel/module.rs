@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use compiler::device::Device;
-use compiler::gate::module::Order as Numbered;
+use compiler::gate::module::{Mark, Order as Numbered, Overflow, Setting, Settings};
 use compiler::gate::plug::{Gate, Order, PlugError};
 use kernel_module::netlink::{attribute, state};
 use libtest_mimic::{Failed, Trial};
@@ -53,6 +53,7 @@ pub(crate) fn trials(_: &Here) -> Vec<Trial> {
     add("below_other_qdiscs", below_other_qdiscs);
     add("the_gate_command_drives_it", the_gate_command_drives_it);
     add("epochs_go_by_their_numbers", epochs_go_by_their_numbers);
+    add("the_gate_command_sets_it", the_gate_command_sets_it);
     add("random_sequences", random_sequences);
     add("unloaded_only_when_unused", life::unloaded_only_when_unused);
     add("a_device_goes_under_flood", life::a_device_goes_under_flood);
@@ -297,6 +298,51 @@ fn epochs_go_by_their_numbers() -> Result<(), Failed> {
         // Another handle is another gate: nothing is told to it.
         let said = gate.epoch(handle ^ 0x0001_0000, Numbered::Commit(9));
         assert!(matches!(said, Err(PlugError::Replaced(_))), "{said:?}");
+        Ok(())
+    }
+    with_module(|rig| drive(rig).map_err(|e| e.to_string()))
+}
+
+/// All of it is set or nothing; what passes by then does so.
+fn the_gate_command_sets_it() -> Result<(), Failed> {
+    fn drive(rig: &mut Rig) -> Result<(), Box<dyn std::error::Error>> {
+        rig.driver.add(KIND, None).map_err(String::from)?;
+        let mut gate = Gate::open(&Device::new(IFB)?)?;
+        let handle = gate.plug()?.handle;
+        let before = gate.root()?.state.ok_or("it tells nothing")?.settings;
+        let mark = Mark {
+            value: MARK,
+            mask: MARK,
+        };
+        let wrong = [Setting::Mark(mark), Setting::InFlight(0)];
+        assert!(gate.set(handle, &wrong).is_err());
+        let unchanged = gate.root()?.state.map(|state| state.settings);
+        assert_eq!(unchanged, Some(before));
+        let root = gate.set(
+            handle,
+            &[
+                Setting::Overflow(Overflow::AskAt(150)),
+                Setting::Watchdog(50),
+                Setting::Mark(mark),
+            ],
+        )?;
+        let settings = root.state.ok_or("it tells nothing")?.settings;
+        let wanted = Settings {
+            overflow: Overflow::AskAt(150),
+            watchdog: 50,
+            mark,
+            ..before
+        };
+        assert_eq!(settings, wanted);
+        rig.send(1, 100)?;
+        rig.send(2, 100)?;
+        thread::sleep(Duration::from_millis(500));
+        let state = gate.root()?.state.ok_or("it tells nothing")?;
+        assert!(
+            state.is_asking && state.is_late && !state.is_open,
+            "{state:?}"
+        );
+        assert!(rig.out(0)?.is_empty());
         Ok(())
     }
     with_module(|rig| drive(rig).map_err(|e| e.to_string()))

@@ -134,6 +134,47 @@ fn the_gate_command_reads_the_dump() {
     assert_eq!(State::read(&[]), None);
 }
 
+/// What `epochgate gate set` says arrives, and is told back.
+#[test]
+fn the_gate_command_sets_what_it_says() {
+    use compiler::gate::module::{Late, Mark, Overflow, Setting, Settings, State};
+    let mut module = Bench::new(0, None);
+    let now = |module: &Bench| {
+        State::read(&module.dumped())
+            .expect("a whole state")
+            .settings
+    };
+    let mut wanted = Settings {
+        overflow: Overflow::Drop,
+        most_in_flight: 4_096,
+        watchdog: 0,
+        late: Late::Hold,
+        mark: Mark { value: 0, mask: 0 },
+    };
+    assert_eq!(now(&module), wanted);
+    let mark = Mark { value: 4, mask: 6 };
+    let mut set = |setting: Setting, change: &dyn Fn(&mut Settings)| {
+        let code = module.change(&setting.options());
+        change(&mut wanted);
+        assert_eq!((code, now(&module)), (0, wanted), "{setting:?}");
+    };
+    for overflow in [
+        Overflow::RefuseEpoch,
+        Overflow::AskAt(1 << 40),
+        Overflow::Drop,
+    ] {
+        set(Setting::Overflow(overflow), &|all| all.overflow = overflow);
+    }
+    for late in [Late::Abort, Late::Open, Late::Hold] {
+        set(Setting::Late(late), &|all| all.late = late);
+    }
+    set(Setting::InFlight(3), &|all| all.most_in_flight = 3);
+    set(Setting::Watchdog(2_500), &|all| all.watchdog = 2_500);
+    set(Setting::Mark(mark), &|all| all.mark = mark);
+    let none_in_flight = module.change(&Setting::InFlight(0).options());
+    assert_eq!((none_in_flight, now(&module)), (-34, wanted));
+}
+
 #[test]
 fn the_gate_command_tells_epochs_by_their_numbers() {
     use compiler::gate::module::Order;

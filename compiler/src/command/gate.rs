@@ -1,5 +1,6 @@
 //! `epochgate gate`: the plug of an interface, told by hand or kept by a daemon.
 
+mod set;
 mod status;
 
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ enum Action {
         #[arg(value_name = "BYTES", value_parser = size)]
         bytes: u32,
     },
+    /// Choose what happens when there is no room, or no commit: only our kernel module can be told.
+    Set(set::Args),
     /// Show what is held.
     Status {
         /// How to write it.
@@ -181,6 +184,13 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         &Action::Begin { epoch } => number(ifb, module::Order::Begin(epoch)),
         &Action::Commit { epoch } => number(ifb, module::Order::Commit(epoch)),
         &Action::Abort { epoch } => number(ifb, module::Order::Abort(epoch)),
+        Action::Set(args) => {
+            let settings = args.settings()?;
+            drive(ifb, |gate, root| match root.state {
+                Some(_) => gate.set(root.handle, &settings),
+                None => Err(PlugError::NotSettable(ifb.clone())),
+            })
+        }
         Action::Limit { bytes: 0 } => Err(Refused::Plug(PlugError::NoLimit)),
         &Action::Limit { bytes } => {
             warn_of_small(bytes, console)?;
@@ -324,6 +334,7 @@ fn describe(ifb: &Device, action: &Action, before: &Root, after: &Root) -> Strin
         Action::Limit { bytes } => {
             format!("{ifb}: limit {bytes} bytes; held: {}", held(after))
         }
+        Action::Set(_) => format!("{ifb}: set; held: {}", held(after)),
         Action::Status { .. } | Action::Serve { .. } => String::new(),
     }
 }

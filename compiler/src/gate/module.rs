@@ -3,7 +3,11 @@
 //! The numbers are those of `kernel-module/src/netlink.rs`, said here a second time: this crate knows
 //! the module only by what it says over netlink. `tests/kmod` holds the two together.
 
+mod settings;
+
 use std::fmt;
+
+pub use settings::{Late, Mark, Overflow, Setting, Settings};
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -31,6 +35,7 @@ const PURGED: u16 = 47;
 const OPEN: u32 = 1;
 const LATE: u32 = 2;
 const FULL: u32 = 4;
+const ASKING: u32 = 8;
 
 /// What is told about an epoch, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +101,8 @@ pub struct State {
     pub is_late: bool,
     /// Whether a packet found no room and nothing has left since.
     pub is_full: bool,
+    /// Whether a checkpoint is asked for.
+    pub is_asking: bool,
     /// The open epoch.
     pub epoch: u64,
     /// The newest committed one.
@@ -114,6 +121,8 @@ pub struct State {
     pub aborted: u64,
     /// Packets lost when the interface went down.
     pub purged: u64,
+    /// What it does.
+    pub settings: Settings,
 }
 
 impl State {
@@ -127,6 +136,7 @@ impl State {
             is_open: flags & OPEN != 0,
             is_late: flags & LATE != 0,
             is_full: flags & FULL != 0,
+            is_asking: flags & ASKING != 0,
             epoch: first(OPEN_EPOCH)?,
             committed: first(COMMITTED)?,
             in_flight: first(FLYING)?,
@@ -136,6 +146,7 @@ impl State {
             unprotected: first(UNPROTECTED)?,
             aborted: first(ABORTED)?,
             purged: first(PURGED)?,
+            settings: Settings::read(options)?,
         })
     }
 
@@ -147,14 +158,16 @@ impl State {
             (false, true) => "closed, full",
             (false, false) => "closed",
         };
-        let late = if self.is_late {
-            ", a commit is late"
-        } else {
-            ""
-        };
+        let also = |is_so: bool, words| if is_so { words } else { "" };
+        let late = also(self.is_late, ", a commit is late");
+        let asking = also(self.is_asking, ", a checkpoint is asked for");
+        let [no_room, watchdog, at_most] = self.settings.lines();
         vec![
-            format!("gate        {door}{late}"),
+            format!("gate        {door}{late}{asking}"),
             format!("limit       {} bytes", self.limit),
+            no_room,
+            watchdog,
+            at_most,
             format!(
                 "epochs      {} is open, {} committed, {} in flight, the oldest packet {} ms old",
                 self.epoch, self.committed, self.in_flight, self.age

@@ -12,7 +12,7 @@ use qdisc_model::controller::Sighting;
 use rustix::io::Errno;
 
 use super::link::{self, Link};
-use super::module::{self, State};
+use super::module::{self, Setting, State};
 use super::netlink::{
     Message, NetlinkError, Socket, attribute, flag, kind, long, number, push_attribute, text,
 };
@@ -153,6 +153,9 @@ pub enum PlugError {
     /// It counts packets and knows no epochs.
     #[error("the plug of `{0}` knows no epochs by their numbers")]
     NotNumbered(Device),
+    /// It has a limit and nothing else.
+    #[error("the plug of `{0}` can't be told that")]
+    NotSettable(Device),
     /// Our module says why not.
     #[error("cannot {order} of `{device}`: {reason}")]
     Epoch {
@@ -186,6 +189,9 @@ impl PlugError {
             Self::Replaced(_) => Some(String::from("look at it again with `status`")),
             Self::NotNumbered(_) => Some(String::from(
                 "drive a plug with `block` and `release`; the kernel module `sch_epochgate` knows epochs",
+            )),
+            Self::NotSettable(_) => Some(String::from(
+                "a plug has a `limit` only; the kernel module `sch_epochgate` can be told more",
             )),
             Self::Epoch { .. } => Some(String::from(
                 "`status` tells which epoch is open, which is committed and how many are in flight",
@@ -352,6 +358,20 @@ impl Gate {
         } else {
             Err(PlugError::Replaced(self.device.clone()))
         }
+    }
+
+    /// Tells our module, which has this handle, what to do from now on: all of it or, if it refuses,
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::order`].
+    pub fn set(&mut self, handle: u32, settings: &[Setting]) -> Result<Root, PlugError> {
+        let mut options = Vec::new();
+        for setting in settings {
+            setting.push(&mut options);
+        }
+        self.modify(handle, flag::ACK | flag::ECHO, &options)
     }
 
     /// Puts a new plug with this limit, in bytes, in the place of whatever is at the root, and

@@ -40,8 +40,17 @@ const ORDERS: [&[&str]; 4] = [
     &["open", "--release-uncommitted"],
     &["limit", "64MiB"],
 ];
-/// What only our module can be told.
-const NUMBERED: [&[&str]; 3] = [&["begin", "2"], &["commit", "1"], &["abort", "1"]];
+/// What only our module can be told, and why a plug can't.
+const OURS: [(&[&str], &str); 4] = [
+    (&["begin", "2"], "knows no epochs by their numbers"),
+    (&["commit", "1"], "knows no epochs by their numbers"),
+    (&["abort", "1"], "knows no epochs by their numbers"),
+    (&["set", "--watchdog", "2s"], "can't be told that"),
+];
+
+fn all() -> impl Iterator<Item = &'static [&'static str]> {
+    ORDERS.into_iter().chain(OURS.map(|(words, _)| words))
+}
 
 /// On a root of another kind `tc qdisc change ... plug block` makes a plug that drops everything.
 fn refuses_what_is_no_plug() -> Result<(), Failed> {
@@ -50,11 +59,11 @@ fn refuses_what_is_no_plug() -> Result<(), Failed> {
         let shown = lab.shell("tc qdisc show dev ifb0")?;
         Ok(String::from_utf8_lossy(&shown.stdout).into_owned())
     };
-    for words in ORDERS.into_iter().chain(NUMBERED) {
+    for words in all() {
         refused(&lab, &on(words), "there is no interface `ifb0`")?;
     }
     lab.shell("ip link add ifb0 type ifb")?;
-    for words in ORDERS.into_iter().chain(NUMBERED) {
+    for words in all() {
         refused(&lab, &on(words), "`ifb0` is down")?;
     }
     lab.shell("ip link set ifb0 up")?;
@@ -63,7 +72,7 @@ fn refuses_what_is_no_plug() -> Result<(), Failed> {
             lab.shell(&format!("tc qdisc replace dev ifb0 root {qdisc}"))?;
         }
         let before = root()?;
-        for words in ORDERS.into_iter().chain(NUMBERED) {
+        for words in all() {
             refused(&lab, &on(words), ", not `plug`")?;
         }
         refused(&lab, &on(&["status"]), ", not `plug`")?;
@@ -96,8 +105,8 @@ fn orders_by_hand() -> Result<(), Failed> {
         }
     }
     // A plug would take the number for an action.
-    for words in NUMBERED {
-        refused(&lab, &on(words), "knows no epochs by their numbers")?;
+    for (words, why) in OURS {
+        refused(&lab, &on(words), why)?;
     }
     let (fine, said) = gate(&lab, &["--ifb", "ifb0", "status", "--format", "json"])?;
     let status: serde_json::Value = serde_json::from_str(&said).map_err(|e| e.to_string())?;
