@@ -22,6 +22,7 @@ fn kept<D: Driver + Send + Sync + 'static>(
         start: World::new(driver),
         setting,
         laws: laws.to_vec(),
+        fills: true,
     };
     match search.run() {
         Ok(Explored {
@@ -54,6 +55,7 @@ fn found<D: Driver + Send + Sync + 'static>(
         start: World::new(driver),
         setting,
         laws: vec![law],
+        fills: false,
     };
     let (law, steps) = match search.run() {
         Err(found) => found,
