@@ -138,7 +138,7 @@ pub(super) fn heard(
             let receiver = calls.entry(port);
             let receiver = receiver.or_insert_with(|| Receiver::new(Assumptions::default()));
             receiver.arrive(Arrival {
-                at_ms: at.saturating_sub(start).as_nanos() as f64 / 1e6,
+                at_ms: milliseconds(at.saturating_sub(start)),
                 sequence: (number(frame, RTP) & 0xffff) as u16,
                 timestamp: number(frame, RTP + 4),
                 payload_type: 8,
@@ -156,6 +156,11 @@ pub(super) fn heard(
         .collect();
     let heard = Heard::of(figures.values(), media.mean(), tcp.mean());
     (figures, heard)
+}
+
+/// As Wireshark adds it up, so that what is lost in the last digit is the same.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs() as f64 * 1e3 + f64::from(time.subsec_nanos()) / 1e6
 }
 
 /// When a packet of ours says that it was due.
