@@ -1,7 +1,7 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, a laboratory
 //! of network namespaces on the running kernel, the lab of guests with Debian's kernels, scenarios
 //! for all of them, the model of plug in lockstep with the kernel's, the kernel module built and
-//! driven, and how a test skips.
+//! driven, what tshark says of RTP streams, and how a test skips.
 
 use std::io::Write;
 
@@ -17,6 +17,7 @@ pub mod measure;
 pub mod mutate;
 pub mod netlab;
 pub mod scenario;
+pub mod tshark;
 
 /// Says aloud that the test `name` did not do its work, and why.
 ///

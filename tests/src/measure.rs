@@ -12,8 +12,12 @@
 //! machine does to the sender's clock it does to all, and what differs is what the policies do.
 
 mod lane;
+mod report;
 mod sender;
+mod sipp;
+pub mod transcript;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -28,6 +32,16 @@ use qdisc_model::simulate::{self, Calls, Checkpoints, Codec, Config, Network, Ve
 
 use lane::Lane;
 use sender::{Paced, send_all};
+use sipp::{Running, Sent, Sipp};
+
+/// Who sends the calls. Either stops while the guest does, and then sends at once what is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A paced sender of ours.
+    Own,
+    /// SIPp, which is Debian's `sip-tester`.
+    Sipp,
+}
 
 /// What is measured, and how.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +56,8 @@ pub struct Setting {
     pub transfer: Duration,
     /// Calls, one direction each: G.711, a packet each 20 ms.
     pub calls: u32,
+    /// Who sends them.
+    pub caller: Caller,
 }
 
 impl Setting {
@@ -54,6 +70,7 @@ impl Setting {
             pause: Duration::from_millis(20),
             transfer: Duration::from_millis(80),
             calls: 2,
+            caller: Caller::Own,
         }
     }
 }
@@ -97,6 +114,10 @@ pub struct Row {
     pub holds_media: bool,
     /// Measured.
     pub measured: Heard,
+    /// Each call by its source port.
+    pub calls: BTreeMap<u16, Figures>,
+    /// What came out at the far side, and when.
+    pub arrived: Vec<(Duration, Vec<u8>)>,
     /// What the simulator says for the measured pauses and periods.
     pub predicted: Heard,
 }
@@ -112,8 +133,10 @@ pub struct Report {
     pub pause_ms: f64,
     /// Mean from suspend to suspend.
     pub period_ms: f64,
-    /// Mean delay of the sender's clock outside of pauses.
+    /// Mean delay of the clock of the calls' sender outside of pauses.
     pub lateness_ms: f64,
+    /// Who sent the calls.
+    pub caller: Caller,
 }
 
 /// What the replicator saw.
@@ -138,25 +161,45 @@ pub fn run(setting: &Setting) -> Result<Report, String> {
     for lane in &lanes {
         sessions.push(Mutex::new(lane.session()?));
     }
-    let guest = Mutex::new(());
+    let mut sipp = match setting.caller {
+        Caller::Own => None,
+        Caller::Sipp => Some(Sipp::ready(setting)?),
+    };
+    let guest = Guest {
+        running: Mutex::new(()),
+        sipp: sipp.as_ref().map(Sipp::call).transpose()?,
+    };
     let over = AtomicBool::new(false);
     let paced = Paced {
-        calls: setting.calls,
+        calls: if sipp.is_some() { 0 } else { setting.calls },
         begin: Instant::now() + Duration::from_millis(200),
         duration: setting.duration,
     };
-    let (checkpointed, lateness) = thread::scope(|scope| {
+    let (checkpointed, sent) = thread::scope(|scope| {
         let sending = scope.spawn(|| {
-            let sent = send_all(&paced, &guest, &sessions);
+            let until = paced.begin + paced.duration;
+            let sent = thread::scope(|scope| {
+                let relay = |sipp: &mut Sipp| sipp.relay(until, &guest.running, &sessions);
+                let relaying = sipp.as_mut().map(|sipp| scope.spawn(move || relay(sipp)));
+                let lateness_ms = send_all(&paced, &guest.running, &sessions)?;
+                match relaying {
+                    None => Ok(Sent {
+                        lateness_ms,
+                        ..Sent::default()
+                    }),
+                    Some(relaying) => relaying.join().map_err(|_| "the relay died")?,
+                }
+            });
             over.store(true, Ordering::SeqCst);
             sent
         });
         let checkpointed = replicate(setting, &guest, &over, &mut lanes);
-        let lateness = sending
+        let sent: Result<Sent, String> = sending
             .join()
             .map_err(|_| String::from("the sender died"))?;
-        Ok::<_, String>((checkpointed?, lateness?))
+        Ok::<_, String>((checkpointed?, sent?))
     })?;
+    drop(guest);
     // What was released last is on its way, and the captures take their time.
     thread::sleep(Duration::from_millis(2_500));
     let mut report = Report {
@@ -167,30 +210,44 @@ pub fn run(setting: &Setting) -> Result<Report, String> {
             checkpointed.periods.iter().sum(),
             checkpointed.periods.len() as u64,
         ),
-        lateness_ms: lateness,
+        lateness_ms: sent.lateness_ms,
+        caller: setting.caller,
     };
     let transfer_ms = mean_ms(checkpointed.transfers, checkpointed.count);
     for (lane, session) in lanes.iter().zip(&sessions) {
         let mut session = session.lock().map_err(|_| "a sender died")?;
         let arrived = session.arrived().map_err(|e| e.to_string())?;
-        let measured = sender::heard(&paced, &arrived)?;
+        let (calls, measured) = sender::heard(&arrived, &sent.begun);
+        if calls.len() != setting.calls as usize {
+            return Err(format!("{}: {} calls came through", lane.name, calls.len()));
+        }
         let predicted = predict(setting, lane, &report, transfer_ms);
         report.rows.push(Row {
             name: lane.name.clone(),
             policy: lane.policy.clone(),
             holds_media: lane.holds_media,
             measured,
+            calls,
+            arrived,
             predicted,
         });
     }
     Ok(report)
 }
 
+/// What stands still while a checkpoint is taken.
+#[derive(Debug)]
+struct Guest {
+    /// Whoever sends holds this.
+    running: Mutex<()>,
+    sipp: Option<Running>,
+}
+
 /// Checkpoints in the order of Xen's Remus, until the sender is done; then one more for what is
 /// still held.
 fn replicate(
     setting: &Setting,
-    guest: &Mutex<()>,
+    guest: &Guest,
     over: &AtomicBool,
     lanes: &mut [Lane],
 ) -> Result<Checkpointed, String> {
@@ -200,13 +257,19 @@ fn replicate(
     loop {
         thread::sleep(setting.interval);
         let done = over.load(Ordering::SeqCst);
-        let stopped = guest.lock().map_err(|_| "the sender died")?;
+        if let Some(sipp) = &guest.sipp {
+            sipp.stop()?;
+        }
+        let stopped = guest.running.lock().map_err(|_| "the sender died")?;
         let suspend = Instant::now();
         for lane in &mut *lanes {
             lane.end(epoch)?;
         }
         sleep_until(suspend + setting.pause);
         drop(stopped);
+        if let Some(sipp) = &guest.sipp {
+            sipp.go_on()?;
+        }
         let going_on = Instant::now();
         sleep_until(suspend + setting.pause + setting.transfer);
         for lane in &mut *lanes {
@@ -293,21 +356,25 @@ fn predict(setting: &Setting, lane: &Lane, report: &Report, transfer_ms: f64) ->
 
 impl Heard {
     /// All calls together.
-    fn of(calls: &[Figures], media_delay_ms: f64, tcp_delay_ms: f64) -> Self {
+    fn of<'a>(
+        calls: impl ExactSizeIterator<Item = &'a Figures> + Clone,
+        media_delay_ms: f64,
+        tcp_delay_ms: f64,
+    ) -> Self {
         let mean = |value: fn(&Figures) -> f64| {
-            calls.iter().map(value).sum::<f64>() / calls.len().max(1) as f64
+            calls.clone().map(value).sum::<f64>() / calls.len().max(1) as f64
         };
-        let most = |value: fn(&Figures) -> f64| calls.iter().map(value).fold(0.0, f64::max);
+        let most = |value: fn(&Figures) -> f64| calls.clone().map(value).fold(0.0, f64::max);
         Self {
             mean_jitter_ms: mean(|call| call.mean_jitter_ms.unwrap_or_default()),
             max_jitter_ms: most(|call| call.max_jitter_ms.unwrap_or_default()),
             max_delta_ms: most(|call| call.max_delta_ms),
             longest_burst: calls
-                .iter()
+                .clone()
                 .map(|call| call.longest_burst)
                 .max()
                 .unwrap_or(0),
-            lost: calls.iter().map(|call| call.lost).sum(),
+            lost: calls.clone().map(|call| call.lost).sum(),
             mos: mean(|call| call.mos.unwrap_or_default()),
             media_delay_ms,
             tcp_delay_ms,
@@ -318,127 +385,4 @@ impl Heard {
 /// What the policy says of the calls' media.
 fn holds(policy: &policy_lang::Policy, frame: &[u8]) -> bool {
     policy_lang::classify(policy, frame).verdict == Verdict::Buffer
-}
-
-impl Report {
-    /// Everything as it stands in docs/measured.md; `release` is that of the kernel.
-    #[must_use]
-    pub fn tell(&self, release: &str) -> String {
-        format!(
-            "Linux {release}; {} checkpoints, one each {:.1} ms, pauses of {:.1} ms; outside of pauses the \
-             sender's clock is {:.3} ms late on average.\n\n{}",
-            self.checkpoints,
-            self.period_ms,
-            self.pause_ms,
-            self.lateness_ms,
-            self.table().trim_end()
-        )
-    }
-
-    /// The table: measured, and predicted in brackets.
-    fn table(&self) -> String {
-        let mut text = String::from(
-            "| policy | mean jitter, ms | largest jitter, ms | largest gap, ms | longest burst | MOS | delay of media, ms | delay of TCP, ms |\n\
-             | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
-        );
-        for row in &self.rows {
-            let (m, p) = (&row.measured, &row.predicted);
-            let pair = |measured: f64, predicted: f64| format!("{measured:.2} ({predicted:.2})");
-            let name = match &row.policy {
-                Some(file) => format!("{}, `{file}`", row.name),
-                None => row.name.clone(),
-            };
-            let cells = [
-                name,
-                pair(m.mean_jitter_ms, p.mean_jitter_ms),
-                pair(m.max_jitter_ms, p.max_jitter_ms),
-                pair(m.max_delta_ms, p.max_delta_ms),
-                format!("{} ({})", m.longest_burst, p.longest_burst),
-                pair(m.mos, p.mos),
-                pair(m.media_delay_ms, p.media_delay_ms),
-                pair(m.tcp_delay_ms, p.tcp_delay_ms),
-            ];
-            text += &format!("| {} |\n", cells.join(" | "));
-        }
-        text
-    }
-
-    /// What has to be so whatever the machine does: media that passes is as it would be without a
-    /// gate, to a tenth or 0.2 ms; media that is held comes in bursts; nothing is lost; and what
-    /// every policy holds waits.
-    ///
-    /// # Errors
-    /// The first row that is otherwise.
-    pub fn judge(&self) -> Result<(), String> {
-        let [free, gated @ ..] = self.rows.as_slice() else {
-            return Err(String::from("nothing was measured"));
-        };
-        let jitter = free.measured.mean_jitter_ms;
-        for row in gated {
-            let (name, heard) = (&row.name, &row.measured);
-            if heard.lost != 0 {
-                return Err(format!("{name}: {} packets were lost", heard.lost));
-            }
-            let differs = (heard.mean_jitter_ms - jitter).abs();
-            let packets = (self.period_ms / 20.0 - 2.0) as u64;
-            if row.holds_media && heard.longest_burst < packets {
-                return Err(format!(
-                    "{name}: bursts of {} packets at most, at least {packets} are due",
-                    heard.longest_burst
-                ));
-            }
-            if !row.holds_media && differs > (jitter / 10.0).max(0.2) {
-                return Err(format!(
-                    "{name}: a mean jitter of {:.3} ms, without a gate {jitter:.3} ms",
-                    heard.mean_jitter_ms
-                ));
-            }
-            if heard.tcp_delay_ms < self.period_ms / 4.0 {
-                return Err(format!(
-                    "{name}: TCP waits {:.1} ms only",
-                    heard.tcp_delay_ms
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Heard, Report, Row};
-
-    fn report(passing_jitter_ms: f64, burst: u64, tcp_delay_ms: f64) -> Report {
-        let row = |holds_media, mean_jitter_ms, longest_burst| Row {
-            name: String::from("a policy"),
-            policy: None,
-            holds_media,
-            measured: Heard {
-                mean_jitter_ms,
-                longest_burst,
-                tcp_delay_ms,
-                ..Heard::default()
-            },
-            predicted: Heard::default(),
-        };
-        Report {
-            rows: vec![
-                row(false, 1.0, 1),
-                row(true, 30.0, burst),
-                row(false, passing_jitter_ms, 1),
-            ],
-            checkpoints: 10,
-            pause_ms: 20.0,
-            period_ms: 400.0,
-            lateness_ms: 0.1,
-        }
-    }
-
-    #[test]
-    fn the_judge_sees_what_is_wrong() {
-        assert_eq!(report(1.1, 20, 200.0).judge(), Ok(()));
-        assert!(report(1.3, 20, 200.0).judge().is_err(), "media was delayed");
-        assert!(report(1.1, 2, 200.0).judge().is_err(), "nothing was held");
-        assert!(report(1.1, 20, 1.0).judge().is_err(), "TCP was not held");
-    }
 }

@@ -26,7 +26,7 @@ use namespace::Namespace;
 use plug::Plug;
 use tap::Tap;
 
-pub use session::Session;
+pub use session::{Listener, Session};
 
 /// The guest's virtual interface as dom0 sees it: the rules under test belong on its ingress.
 pub const VIF: &str = "vif0";
@@ -217,6 +217,14 @@ impl Lab {
     /// When sending or capturing can't begin.
     pub fn lazy_session(&self) -> Result<Session, LabError> {
         Session::new(&self.namespace, Tap::start_lazily)
+    }
+
+    /// Listens on an interface of the laboratory.
+    ///
+    /// # Errors
+    /// When there is no such interface, or it can't be listened on.
+    pub fn listener(&self, device: &str) -> Result<Listener, LabError> {
+        Listener::new(&self.namespace, device)
     }
 
     /// How long the kernel takes for one frame, in nanoseconds: sent `count` times into the VM's

@@ -1,94 +1,32 @@
-//! RTP streams: ours and those of `tshark -q -z rtp,streams`, digit by digit as it prints them, on
-//! every capture beside the project and on what `replay` writes.
+//! RTP streams: ours and those of `tshark -q -z rtp,streams`, digit by digit as it prints them: on
+//! every capture beside the project, on what `replay` writes, and on simulated calls.
+
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use compiler::capture::{Capture, Record, write};
-use compiler::flow::Ends;
-use compiler::replay::{Compared, Figures, Options, replay};
+use compiler::replay::{Options, Replayed, replay};
+use compiler::rtp::FEWEST;
 use policy_lang::Policy;
 use policy_lang::source::SourceFile;
 use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::schedule::{Schedule, Timer};
 use tests::captures::directory;
 use tests::skip;
+use tests::tshark::{self, Key, Printed, key};
 
-/// What tshark prints of a stream: packets, lost, then deltas and jitters, each least, mean, most.
-#[derive(Clone, Debug, PartialEq)]
-struct Printed {
-    packets: u64,
-    lost: i64,
-    milliseconds: [String; 6],
-}
-
-/// Source port, destination port and SSRC.
-type Key = (u16, u16, u32);
-
-/// Runs tshark over a capture. With `guess` it takes for RTP what looks like it, without SDP.
-fn tshark(file: &Path, guess: bool) -> BTreeMap<Key, Printed> {
-    let mut command = Command::new("tshark");
-    if guess {
-        command.args(["--enable-heuristic", "rtp_udp"]);
-    }
-    command.args(["-q", "-z", "rtp,streams", "-r"]).arg(file);
-    let output = command.output().expect("tshark runs");
-    let text = String::from_utf8(output.stdout).expect("plain text");
-    text.lines().filter_map(printed).collect()
-}
-
-/// One line of its table: start, end, source, port, destination, port, SSRC, payloads, packets,
-/// lost, (percent), six times, and perhaps an X for a problem.
-fn printed(line: &str) -> Option<(Key, Printed)> {
-    let line = line.trim_end().trim_end_matches('X').trim_end();
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let ssrc = words.get(6)?.strip_prefix("0x")?;
-    let key = (
-        words[3].parse().ok()?,
-        words[5].parse().ok()?,
-        u32::from_str_radix(ssrc, 16).ok()?,
-    );
-    let (head, times) = words.split_at(words.len() - 6);
-    let [.., packets, lost, _percent] = head else {
-        return None;
-    };
-    let printed = Printed {
-        packets: packets.parse().ok()?,
-        lost: lost.parse().ok()?,
-        milliseconds: std::array::from_fn(|n| times[n].to_owned()),
-    };
-    Some((key, printed))
-}
-
-/// Our figures as tshark would print them.
-fn as_printed(figures: &Figures) -> Printed {
-    let least = |value: Option<f64>| value.unwrap_or(-1.0);
-    let milliseconds = [
-        least(figures.min_delta_ms),
-        figures.mean_delta_ms,
-        figures.max_delta_ms,
-        least(figures.min_jitter_ms),
-        figures.mean_jitter_ms.unwrap_or(0.0),
-        figures.max_jitter_ms.unwrap_or(0.0),
-    ];
-    Printed {
-        packets: figures.packets,
-        lost: figures.lost,
-        milliseconds: milliseconds.map(|value| format!("{value:.3}")),
-    }
-}
-
-fn key(compared: &Compared) -> Key {
-    match compared.stream.key.flow.ends {
-        Ends::Ip {
-            ports: Some((sport, dport)),
-            ..
-        } => (sport, dport, compared.stream.key.ssrc),
-        other => panic!("{other:?} has no ports"),
-    }
-}
+/// The captures with RTP, and how many streams each has.
+const WITH_RTP: [(&str, usize); 6] = [
+    ("FAX-Call-t38-CA-TDM-SIP-FB-1.pcap", 2),
+    ("rtp.pcapng", 5),
+    ("sip.pcap", 1),
+    ("sipp_dtmf_2833_1.pcap", 1),
+    ("sipp_g711a.pcap", 1),
+    ("stun_dtls_rtp.pcapng", 1),
+];
 
 fn records(file: &Path) -> Vec<Record> {
     let bytes = fs::read(file).expect("a readable capture");
@@ -98,22 +36,68 @@ fn records(file: &Path) -> Vec<Record> {
     )
 }
 
-/// Through a gate that holds everything, with epochs of 100 ms.
-fn held(records: Vec<Record>) -> compiler::replay::Replayed {
-    let (policy, findings) = policy_lang::check(&SourceFile::new("test", "buffer;"));
+/// What a gate does to a capture: its policy, checkpoints and room.
+#[derive(Clone, Copy)]
+struct Gate {
+    policy: &'static str,
+    interval_ms: u64,
+    pause_ms: u64,
+    transfer_ms: u64,
+    limit: u64,
+    /// Whether SIP comes where it was among the media, and all of it.
+    keeps_sdp: bool,
+}
+
+/// Everything held, with epochs of 100 ms.
+const HELD: Gate = Gate {
+    policy: "buffer;",
+    interval_ms: 100,
+    pause_ms: 0,
+    transfer_ms: 0,
+    limit: 64 << 20,
+    keeps_sdp: true,
+};
+
+/// Gates that change the times of packets in different ways, or lose some.
+const GATES: [Gate; 4] = [
+    HELD,
+    Gate {
+        policy: "buffer tcp; default bypass;",
+        interval_ms: 300,
+        pause_ms: 35,
+        transfer_ms: 62,
+        ..HELD
+    },
+    Gate {
+        policy: "bypass udp rtp pt { 0, 8 };",
+        interval_ms: 37,
+        pause_ms: 7,
+        keeps_sdp: false,
+        ..HELD
+    },
+    Gate {
+        limit: 2_000,
+        interval_ms: 700,
+        keeps_sdp: false,
+        ..HELD
+    },
+];
+
+fn through(gate: Gate, records: &[Record]) -> Replayed {
+    let (policy, findings) = policy_lang::check(&SourceFile::new("test", gate.policy));
     let policy: Policy = policy.unwrap_or_else(|| panic!("{findings:?}"));
     let options = Options {
         schedule: Schedule {
-            interval: 100_000_000,
+            interval: gate.interval_ms * 1_000_000,
             timer: Timer::AfterCommit,
-            pause: 0,
-            transfer: 0,
+            pause: gate.pause_ms * 1_000_000,
+            transfer: gate.transfer_ms * 1_000_000,
         },
-        limit: 64 << 20,
+        limit: gate.limit,
         guest: Vec::new(),
         assumptions: Assumptions::default(),
     };
-    replay(&policy, &options, &records)
+    replay(&policy, &options, records)
 }
 
 /// The captures, unless they or tshark are missing.
@@ -122,7 +106,7 @@ fn captures(test: &str) -> Vec<PathBuf> {
         skip(test, "no shared/captures beside the project");
         return Vec::new();
     };
-    if Command::new("tshark").arg("--version").output().is_err() {
+    if !tshark::is_here() {
         skip(test, "no tshark");
         return Vec::new();
     }
@@ -141,43 +125,66 @@ fn captures(test: &str) -> Vec<PathBuf> {
 #[test]
 fn figures_are_those_that_tshark_prints() {
     let files = captures("streams::figures_are_those_that_tshark_prints");
-    let mut compared = 0;
+    let mut found = Vec::new();
     for file in &files {
-        let ours: BTreeMap<Key, Printed> = held(records(file))
+        let ours: BTreeMap<Key, Printed> = through(HELD, &records(file))
             .streams
             .iter()
-            .map(|stream| (key(stream), as_printed(&stream.before)))
+            .map(|stream| (key(stream), Printed::of(&stream.before)))
             .collect();
         // What SDP announces must be found; what else is found, tshark finds when it may guess.
-        for (key, theirs) in tshark(file, false) {
+        for (key, theirs) in tshark::streams(file, false).unwrap() {
             assert_eq!(ours.get(&key), Some(&theirs), "{} {key:x?}", file.display());
         }
-        let guessed = tshark(file, true);
+        let guessed = tshark::streams(file, true).unwrap();
         for (key, ours) in &ours {
             assert_eq!(Some(ours), guessed.get(key), "{} {key:x?}", file.display());
-            compared += 1;
+        }
+        // It calls a single packet a stream; we don't, unless an SDP said so.
+        for (key, theirs) in &guessed {
+            let few = theirs.packets < FEWEST as u64;
+            assert!(ours.contains_key(key) || few, "{} {key:x?}", file.display());
+        }
+        if !ours.is_empty() {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            found.push((name, ours.len()));
         }
     }
-    assert!(files.is_empty() || compared >= 11, "{compared} streams");
+    let expected = WITH_RTP.map(|(name, streams)| (name.to_owned(), streams));
+    assert!(files.is_empty() || found == expected, "{found:?}");
 }
 
 #[test]
 fn what_leaves_the_gate_is_what_was_said() {
     let files = captures("streams::what_leaves_the_gate_is_what_was_said");
-    let directory = tempfile::tempdir().expect("a place for files");
-    let mut compared = 0;
-    for (number, file) in files.iter().enumerate() {
-        let replayed = held(records(file));
-        let path = directory.path().join(format!("{number}.pcap"));
-        fs::write(&path, write::pcap(&replayed.output)).expect("a written capture");
-        let theirs = tshark(&path, true);
-        for stream in &replayed.streams {
-            // Behind the gate an SDP can come at the same time as what it announces.
-            if let Some(theirs) = theirs.get(&key(stream)) {
-                assert_eq!(&as_printed(&stream.after), theirs, "{}", file.display());
+    let place = tempfile::tempdir().expect("a place for files");
+    let path = place.path().join("out.pcap");
+    let (mut compared, mut lost) = (0, 0);
+    for file in &files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if !WITH_RTP.iter().any(|(with, _)| *with == name) {
+            continue;
+        }
+        let records = records(file);
+        for gate in GATES {
+            let replayed = through(gate, &records);
+            fs::write(&path, write::pcap(&replayed.output)).expect("a written capture");
+            let theirs = tshark::streams(&path, true).unwrap();
+            for stream in &replayed.streams {
+                let at = format!("{name} {:x?} through {}", key(stream), gate.policy);
+                // An SDP that comes late, or not at all, ends other media than it did.
+                if stream.stream.announced && !gate.keeps_sdp {
+                    continue;
+                }
+                let ours = (stream.after.packets > 0).then(|| Printed::of(&stream.after));
+                assert_eq!(theirs.get(&key(stream)), ours.as_ref(), "{at}");
                 compared += 1;
+                lost += u64::from(stream.after.packets < stream.before.packets);
             }
         }
     }
-    assert!(files.is_empty() || compared >= 11, "{compared} streams");
+    assert!(
+        files.is_empty() || (compared, lost > 0) == (38, true),
+        "{compared}, {lost}"
+    );
 }

@@ -1,10 +1,11 @@
 //! The figures of one stream at one place, as reports and JSON show them. Times are in
-//! milliseconds, rounded to a nanosecond's thousandth so that they print short.
+//! milliseconds. Gaps and jitter are rounded, to nine digits, only where they become JSON: what lies
+//! on the border of two digits comes out otherwise when it is rounded twice, and tshark rounds once.
 
 use std::collections::BTreeMap;
 
 use qdisc_model::metrics::receiver::{Quality, Receiver};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// What a receiver makes of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,16 +18,22 @@ pub struct Figures {
     /// The same in percent of those expected.
     pub lost_percent: f64,
     /// Least gap between packets, none if no gap counted.
+    #[serde(serialize_with = "maybe_short")]
     pub min_delta_ms: Option<f64>,
     /// Mean gap.
+    #[serde(serialize_with = "short")]
     pub mean_delta_ms: f64,
     /// Largest gap.
+    #[serde(serialize_with = "short")]
     pub max_delta_ms: f64,
     /// Least jitter; none without a clock.
+    #[serde(serialize_with = "maybe_short")]
     pub min_jitter_ms: Option<f64>,
     /// Mean jitter; none without a clock.
+    #[serde(serialize_with = "maybe_short")]
     pub mean_jitter_ms: Option<f64>,
     /// Largest jitter; none without a clock.
+    #[serde(serialize_with = "maybe_short")]
     pub max_jitter_ms: Option<f64>,
     /// The largest jitter that a receiver report would carry (RFC 3550 A.8), in timestamp units.
     pub max_rtcp_jitter: u32,
@@ -75,7 +82,7 @@ impl Figures {
     pub fn of(receiver: &Receiver) -> Self {
         let stream = receiver.stream();
         let (delta, jitter) = (stream.delta, stream.jitter);
-        let with_clock = |value: f64| stream.has_clock.then(|| round(value));
+        let with_clock = |value: f64| stream.has_clock.then_some(value);
         let (lost, expected) = (stream.lost(), stream.expected());
         Self {
             packets: stream.packets,
@@ -85,10 +92,10 @@ impl Figures {
             } else {
                 round(100.0 * lost as f64 / expected as f64)
             },
-            min_delta_ms: delta.least.map(round),
-            mean_delta_ms: round(delta.mean),
-            max_delta_ms: round(delta.largest),
-            min_jitter_ms: jitter.least.map(round),
+            min_delta_ms: delta.least,
+            mean_delta_ms: delta.mean,
+            max_delta_ms: delta.largest,
+            min_jitter_ms: jitter.least,
             mean_jitter_ms: with_clock(jitter.mean),
             max_jitter_ms: with_clock(jitter.largest),
             max_rtcp_jitter: receiver.rtcp_jitter().1,
@@ -99,6 +106,22 @@ impl Figures {
             adaptive: receiver.adaptive().map(Behind::from),
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands on a reference"
+)]
+fn short<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(round(*value))
+}
+
+#[expect(
+    clippy::ref_option,
+    reason = "serde hands on a reference to the member"
+)]
+fn maybe_short<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(round).serialize(serializer)
 }
 
 /// To nine digits behind the point.

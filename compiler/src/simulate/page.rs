@@ -50,8 +50,8 @@ fn jitter_line(name: &str, points: &[Point], (from, to): (f64, f64)) -> Line {
         style: Style::Line,
         points: points
             .iter()
-            .filter(|point| (from..to).contains(&point.at_ms))
-            .map(|point| (point.at_ms / 1e3, point.jitter_ms))
+            .filter(|point| (from..to).contains(&point.arrival.at_ms))
+            .map(|point| (point.arrival.at_ms / 1e3, point.jitter_ms))
             .collect(),
     }
 }
@@ -63,8 +63,13 @@ fn gap_line(name: &str, points: &[Point], (from, to): (f64, f64)) -> Line {
         name: name.to_owned(),
         style: Style::Line,
         points: steps
-            .filter(|(_, point)| (from..to).contains(&point.at_ms))
-            .map(|(before, point)| (point.at_ms / 1e3, point.at_ms - before.at_ms))
+            .filter(|(_, point)| (from..to).contains(&point.arrival.at_ms))
+            .map(|(before, point)| {
+                (
+                    point.arrival.at_ms / 1e3,
+                    point.arrival.at_ms - before.arrival.at_ms,
+                )
+            })
             .collect(),
     }
 }

@@ -15,5 +15,6 @@ mod readme;
 mod replay;
 mod schema;
 mod simulate;
+mod terminal;
 mod tune;
 mod verbs;

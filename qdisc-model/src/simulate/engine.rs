@@ -340,18 +340,18 @@ impl Simulation {
         {
             figures.gap_ms = figures.gap_ms.max((arrival - before) as f64 / 1e6);
         }
-        let at_ms = arrival as f64 / 1e6;
-        receiver.arrive(Arrival {
-            at_ms,
+        let arrival = Arrival {
+            at_ms: arrival as f64 / 1e6,
             sequence: sent.sequence,
             timestamp: sent.timestamp,
             payload_type: codec.payload_type(),
             marker: sent.marker,
             clock_rate: Some(codec.clock_rate()),
-        });
+        };
+        receiver.arrive(arrival);
         if self.config.record && call == 0 {
             let jitter_ms = receiver.stream().jitter_now;
-            self.outcome.points.push(Point { at_ms, jitter_ms });
+            self.outcome.points.push(Point { arrival, jitter_ms });
         }
     }
 

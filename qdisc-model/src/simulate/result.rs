@@ -1,5 +1,6 @@
 //! What a run shows.
 
+use crate::metrics::Arrival;
 use crate::metrics::receiver::Receiver;
 use crate::packet::Tally;
 
@@ -260,8 +261,8 @@ impl CallFigures {
 /// One packet of the first call at its receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// When it came, in milliseconds from the begin.
-    pub at_ms: f64,
+    /// The packet, and when it came: in milliseconds from the begin.
+    pub arrival: Arrival,
     /// The jitter then.
     pub jitter_ms: f64,
 }

@@ -5,6 +5,7 @@ use qdisc_model::invariant::onlooker::Law;
 use qdisc_model::protocol::driver::Driver;
 use qdisc_model::protocol::{Decision, Fault, OpensOn, Setting, World};
 
+use crate::backwards::Backwards;
 use crate::marks::Document;
 use crate::narrate::narrate;
 use crate::search::{Explored, Search};
@@ -21,6 +22,7 @@ fn kept<D: Driver + Send + Sync + 'static>(
         start: World::new(driver),
         setting,
         laws: laws.to_vec(),
+        fills: true,
     };
     match search.run() {
         Ok(Explored {
@@ -39,17 +41,21 @@ fn kept<D: Driver + Send + Sync + 'static>(
     }
 }
 
+/// What was found: the name of its place in the document, what it breaks, and its story.
+type Finding = (&'static str, Law, String);
+
 /// A search that has to find something, told as a shortest behaviour.
 fn found<D: Driver + Send + Sync + 'static>(
-    name: &str,
+    name: &'static str,
     driver: D,
     setting: Setting,
     law: Law,
-) -> (String, String) {
+) -> Finding {
     let search = Search {
         start: World::new(driver),
         setting,
         laws: vec![law],
+        fills: false,
     };
     let (law, steps) = match search.run() {
         Err(found) => found,
@@ -58,7 +64,7 @@ fn found<D: Driver + Send + Sync + 'static>(
     let story = narrate(&search.start, &search.setting, &steps);
     let block = format!("```text\n{story}    breaks {}\n```\n", law.name());
     println!("{name}:\n{story}    breaks {}", law.name());
-    (name.to_owned(), block)
+    (name, law, block)
 }
 
 /// The laws without the one that says that nothing stays behind.
@@ -106,8 +112,8 @@ fn table() -> String {
     rows
 }
 
-/// Every fault that the search finds, by the name of its place in the document.
-fn findings() -> Vec<(String, String)> {
+/// Every fault that the search finds.
+fn findings() -> Vec<Finding> {
     let two = || Setting {
         in_flight: 2,
         ..serial(None)
@@ -168,6 +174,12 @@ fn findings() -> Vec<(String, String)> {
             Law::FailoverContradictsNothing,
         ),
         found("gated-backup", roomy_epoch(), gated, Law::BypassNeverWaits),
+        found(
+            "backwards",
+            Backwards(roomy_epoch()),
+            calm(),
+            Law::OrderIsKept,
+        ),
     ]
 }
 
@@ -176,10 +188,14 @@ fn the_document_says_what_the_search_finds() {
     let (table, findings) = (table(), findings());
     let mut document = Document::open();
     document.replace("kept", &table);
-    for (name, story) in findings {
-        document.replace(&name, &story);
+    for (name, _, story) in &findings {
+        document.replace(name, story);
     }
     document.close();
+    for law in Law::ALL {
+        let broken = findings.iter().any(|(_, broken, _)| *broken == law);
+        assert!(broken, "nothing shows that {} can be broken", law.name());
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod backwards;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod document;

@@ -11,6 +11,9 @@ pub(crate) struct Search<D> {
     pub(crate) start: World<D>,
     pub(crate) setting: Setting,
     pub(crate) laws: Vec<Law>,
+    /// Whether as many epochs as there may be have to be in flight at some time. Not for a search
+    /// that ends at a shortest behaviour: a second goal makes it go on.
+    pub(crate) fills: bool,
 }
 
 impl<D: Driver> Model for Search<D> {
@@ -32,9 +35,18 @@ impl<D: Driver> Model for Search<D> {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        self.laws.iter().map(|law| property(*law)).collect()
+        let mut properties: Vec<_> = self.laws.iter().map(|law| property(*law)).collect();
+        if self.fills {
+            properties.push(Property::sometimes(
+                IN_FLIGHT,
+                |search: &Self, world: &World<D>| world.in_flight() >= search.setting.in_flight,
+            ));
+        }
+        properties
     }
 }
+
+const IN_FLIGHT: &str = "as many epochs in flight as there may be";
 
 /// Properties are bare functions, so each law needs its own.
 fn property<D: Driver>(law: Law) -> Property<Search<D>> {
@@ -68,6 +80,9 @@ impl<D: Driver + Send + Sync + 'static> Search<D> {
             if let Some(path) = checker.discovery(law.name()) {
                 return Err((*law, path.into_actions()));
             }
+        }
+        if self.fills {
+            checker.assert_any_discovery(IN_FLIGHT);
         }
         Ok(Explored {
             states: checker.unique_state_count(),

@@ -132,6 +132,50 @@ pub fn prefetch(cache: &Cache, kernel: Kernel) -> Result<(kernel::Files, [PathBu
     Ok((files, [userland, modules]))
 }
 
+/// The files of more packages, and of what they need beyond the programs that every guest has.
+///
+/// # Errors
+/// [`LabError::Unavailable`] when packages can't be had.
+pub fn packages(cache: &Cache, names: &[&str]) -> Result<Vec<Extra>, LabError> {
+    let _lock = cache.lock()?;
+    let apt = Apt::open(cache, Release::Bookworm)?;
+    let there = apt.closure(&PACKAGES)?;
+    let mut packages = apt.closure(names)?;
+    packages.retain(|package| !there.contains(package));
+    let root = apt.unpacked("more", &packages)?;
+    let mut extras = Vec::new();
+    collect(&root, Path::new(""), &mut extras)?;
+    Ok(extras)
+}
+
+/// Every file below a directory that a guest needs, in the order of the names. What a link leads to
+/// is taken for the link.
+fn collect(root: &Path, below: &Path, extras: &mut Vec<Extra>) -> Result<(), LabError> {
+    let directory = root.join(below);
+    let failed = || format!("can't read {}", directory.display());
+    let listing = fs::read_dir(&directory).map_err(LabError::io(failed()))?;
+    let mut names: Vec<_> = listing.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    for name in names {
+        let path = below.join(&name);
+        let host = root.join(&path);
+        let guest = format!("/{}", merged(&path.to_string_lossy()));
+        if LEFT_OUT.iter().any(|out| guest[1..].starts_with(out)) {
+            continue;
+        }
+        if host.is_dir() {
+            collect(root, &path, extras)?;
+        } else if host.is_file() {
+            extras.push(Extra {
+                host,
+                guest,
+                strip: false,
+            });
+        }
+    }
+    Ok(())
+}
+
 fn userland(cache: &Cache) -> Result<PathBuf, LabError> {
     let apt = Apt::open(cache, Release::Bookworm)?;
     let packages = apt.closure(&PACKAGES)?;

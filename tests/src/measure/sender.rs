@@ -2,6 +2,7 @@
 //! one stream of TCP packets, each 20 ms, shifted against each other. Each packet says when it was
 //! due. What is due while the guest is stopped is sent when it goes on, all at once.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,11 +14,12 @@ use qdisc_model::metrics::receiver::{Assumptions, Receiver};
 use super::Heard;
 use crate::netlab::Session;
 
-const PACKET_TIME: Duration = Duration::from_millis(20);
+/// From one packet of a stream to the next.
+pub(super) const PACKET_TIME: Duration = Duration::from_millis(20);
 /// Samples of 8 kHz in it.
 const TICKS: u32 = 160;
 /// A packet that is later than this was stopped, not late.
-const STOPPED_MS: f64 = 5.0;
+pub(super) const STOPPED_MS: f64 = 5.0;
 
 /// What is sent.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ pub(super) fn send_all(
 }
 
 /// As the captures have it.
-fn wall_clock() -> Duration {
+pub(super) fn wall_clock() -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap_or_default()
 }
@@ -110,32 +112,61 @@ fn tcp_frame(round: u32, at: u64) -> Vec<u8> {
     frame
 }
 
-/// What the receivers make of what arrived.
-pub(super) fn heard(paced: &Paced, arrived: &[(Duration, Vec<u8>)]) -> Result<Heard, String> {
-    let mut calls = vec![Receiver::new(Assumptions::default()); paced.calls as usize];
+/// Source port of a packet of a call, and which one it is: all clocks begin at zero.
+pub(super) fn port_and_round(frame: &[u8]) -> Option<(u16, u32)> {
+    let is_rtp = frame.get(23) == Some(&17) && frame.get(RTP) == Some(&0x80);
+    let port = (number(frame, RTP - 8) >> 16) as u16;
+    (is_rtp && frame.len() > RTP_TIME).then(|| (port, number(frame, RTP + 4) / TICKS))
+}
+
+/// What the receivers make of what arrived: each call by its source port, and all of them together.
+/// `begun` says when the clock of a call began whose packets don't say when they were due.
+pub(super) fn heard(
+    arrived: &[(Duration, Vec<u8>)],
+    begun: &BTreeMap<u16, Duration>,
+) -> (BTreeMap<u16, Figures>, Heard) {
+    let mut calls: BTreeMap<u16, Receiver> = BTreeMap::new();
     let (mut media, mut tcp) = (Delays::default(), Delays::default());
+    // From the first frame on, as analysers count: what is left of the figures is then the same.
+    let start = arrived.first().map(|(at, _)| *at).unwrap_or_default();
     for (at, frame) in arrived {
-        match frame.get(23) {
-            Some(6) => tcp.add(*at, frame, TCP_TIME),
-            Some(17) => {
-                media.add(*at, frame, RTP_TIME);
-                let call = number(frame, RTP + 8).wrapping_sub(0xe900_0000);
-                let receiver = calls.get_mut(call as usize);
-                receiver.ok_or("a call of nobody")?.arrive(Arrival {
-                    at_ms: at.as_secs_f64() * 1e3,
-                    sequence: (number(frame, RTP) & 0xffff) as u16,
-                    timestamp: number(frame, RTP + 4),
-                    payload_type: 8,
-                    marker: frame[RTP + 1] & 0x80 != 0,
-                    clock_rate: Some(8_000),
-                });
+        if let Some((port, round)) = port_and_round(frame) {
+            match begun.get(&port) {
+                Some(begun) => media.add(*at, *begun + PACKET_TIME * round),
+                None => media.add(*at, written(frame, RTP_TIME)),
             }
-            _ => {}
+            let receiver = calls.entry(port);
+            let receiver = receiver.or_insert_with(|| Receiver::new(Assumptions::default()));
+            receiver.arrive(Arrival {
+                at_ms: milliseconds(at.saturating_sub(start)),
+                sequence: (number(frame, RTP) & 0xffff) as u16,
+                timestamp: number(frame, RTP + 4),
+                payload_type: 8,
+                marker: frame[RTP + 1] & 0x80 != 0,
+                clock_rate: Some(8_000),
+            });
+        } else if frame.get(23) == Some(&6) {
+            tcp.add(*at, written(frame, TCP_TIME));
         }
     }
-    calls.iter_mut().for_each(Receiver::finish);
-    let figures: Vec<Figures> = calls.iter().map(Figures::of).collect();
-    Ok(Heard::of(&figures, media.mean(), tcp.mean()))
+    calls.values_mut().for_each(Receiver::finish);
+    let figures: BTreeMap<u16, Figures> = calls
+        .iter()
+        .map(|(port, receiver)| (*port, Figures::of(receiver)))
+        .collect();
+    let heard = Heard::of(figures.values(), media.mean(), tcp.mean());
+    (figures, heard)
+}
+
+/// As Wireshark adds it up, so that what is lost in the last digit is the same.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs() as f64 * 1e3 + f64::from(time.subsec_nanos()) / 1e6
+}
+
+/// When a packet of ours says that it was due.
+fn written(frame: &[u8], place: usize) -> Duration {
+    let due = frame.get(place..).and_then(|rest| rest.first_chunk());
+    Duration::from_nanos(due.map_or(0, |bytes| u64::from_be_bytes(*bytes)))
 }
 
 fn number(frame: &[u8], at: usize) -> u32 {
@@ -150,10 +181,8 @@ struct Delays {
 }
 
 impl Delays {
-    fn add(&mut self, at: Duration, frame: &[u8], place: usize) {
-        let due = frame.get(place..).and_then(|rest| rest.first_chunk());
-        let due = due.map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        self.sum_ms += at.saturating_sub(Duration::from_nanos(due)).as_secs_f64() * 1e3;
+    fn add(&mut self, at: Duration, due: Duration) {
+        self.sum_ms += at.saturating_sub(due).as_secs_f64() * 1e3;
         self.count += 1.0;
     }
 

@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pnet_datalink::{Channel, Config, DataLinkSender};
+use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
 
 use super::ledger::{Ledger, Place};
 use super::namespace::{Namespace, succeed};
@@ -93,18 +93,28 @@ fn attempt(
 
 /// A socket for raw frames on `device`, opened in the namespace of the calling thread.
 pub(super) fn open(device: &str) -> Result<Box<dyn DataLinkSender>, LabError> {
-    let absent = || LabError::Command(format!("no interface `{device}` to send on"));
+    let (sender, _) = channel(device)?;
+    Ok(sender)
+}
+
+/// Both halves of a socket for raw frames.
+type Halves = (Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>);
+
+/// The same with its other half, which gives up after [`PATIENCE`].
+pub(super) fn channel(device: &str) -> Result<Halves, LabError> {
+    let absent = || LabError::Command(format!("no interface `{device}`"));
     let interface = pnet_datalink::interfaces()
         .into_iter()
         .find(|i| i.name == device);
     // A full queue behind the script's rules must end as an error, not as a test that hangs.
     let config = Config {
         write_timeout: Some(PATIENCE),
+        read_timeout: Some(PATIENCE),
         ..Config::default()
     };
     let channel = pnet_datalink::channel(&interface.ok_or_else(absent)?, config);
     match channel.map_err(LabError::Io)? {
-        Channel::Ethernet(sender, _) => Ok(sender),
+        Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
         _ => Err(absent()),
     }
 }

@@ -1,15 +1,17 @@
 //! A session: frames go in when asked for, and what comes out behind the bridge is kept until asked
-//! for. Unlike a run it does not judge frames, and what is held may stay held for long.
+//! for. Unlike a run it does not judge frames, and what is held may stay held for long. And a
+//! listener, for frames that somebody else sends.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pnet_datalink::DataLinkSender;
+use pnet_datalink::{DataLinkReceiver, DataLinkSender};
 
 use super::LabError;
 use super::namespace::Namespace;
-use super::run::{INSIDE, OUTSIDE, open};
+use super::run::{INSIDE, OUTSIDE, channel, open};
 use super::tap::Tap;
 
 /// Frames that are expected take at most so long.
@@ -85,6 +87,37 @@ impl Session {
                 return Ok(seen);
             }
             thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Sees the frames on one interface at once, those that are sent as well as those that come.
+pub struct Listener {
+    receiver: Box<dyn DataLinkReceiver>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    pub(super) fn new(namespace: &Namespace, device: &str) -> Result<Self, LabError> {
+        let opened = namespace.enter(|| channel(device));
+        let (_, receiver) = opened.map_err(LabError::Io)??;
+        Ok(Self { receiver })
+    }
+
+    /// The next frame; none if none comes for a while.
+    ///
+    /// # Errors
+    /// When the kernel refuses to listen on.
+    pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, LabError> {
+        match self.receiver.next() {
+            Ok(frame) => Ok(Some(frame.to_vec())),
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(None),
+            Err(error) => Err(LabError::Io(error)),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask measured`: what the example policies do to calls, measured in a guest; writes the table
-//! of docs/measured.md.
+//! of docs/measured.md, and asks tshark about the calls if there is one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,21 +11,25 @@ use tests::lab::guest::{Guest, Size};
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::{Job, Outcome};
 use tests::lab::{Kernel, Target, build};
+use tests::measure::{Caller, transcript};
+use tests::tshark;
 use xshell::Shell;
 
 const USAGE: &str = "\
-usage: cargo xtask measured [--target TARGET] [--seconds N]
+usage: cargo xtask measured [--target TARGET] [--seconds N] [--caller sipp|own]
 
 Boots a guest (default qemu:6.1), sends calls through the rules of several example policies at once for
-N seconds (default 60), prints the table and puts it into docs/measured.md.
+N seconds (default 60), prints the table and puts it into docs/measured.md: first with calls by sipp,
+then with calls by a sender of ours, or with one of them. tshark, if it is there, has to print the same
+of each call.
 ";
 
-const BEGIN: &str = "<!-- measured -->\n";
 const END: &str = "<!-- end -->";
 
 /// Runs the task.
 pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let (mut kernel, mut seconds) = (Kernel::V6_1, 60_u64);
+    let mut callers = vec![Caller::Sipp, Caller::Own];
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let mut value = || {
@@ -39,25 +43,37 @@ pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> 
                 other => bail!("`{other}` is no guest"),
             },
             "--seconds" => seconds = value()?.parse().context("`--seconds`")?,
+            "--caller" => match value()?.as_str() {
+                "sipp" => callers = vec![Caller::Sipp],
+                "own" => callers = vec![Caller::Own],
+                other => bail!("`{other}` calls nobody"),
+            },
             _ => {
                 print!("{USAGE}");
                 return Ok(ExitCode::FAILURE);
             }
         }
     }
-    let text = measure(kernel, seconds)?;
-    println!("{text}");
     let path = sh.current_dir().join("docs/measured.md");
-    let document = fs::read_to_string(&path)?;
-    let (before, rest) = document
-        .split_once(BEGIN)
-        .context("no mark in docs/measured.md")?;
-    let (_, after) = rest.split_once(END).context("no end in docs/measured.md")?;
-    fs::write(&path, format!("{before}{BEGIN}{text}\n{END}{after}"))?;
+    for caller in callers {
+        let text = measure(kernel, seconds, caller)?;
+        println!("{text}");
+        let begin = match caller {
+            Caller::Sipp => "<!-- measured: sipp -->\n",
+            Caller::Own => "<!-- measured: own -->\n",
+        };
+        let document = fs::read_to_string(&path)?;
+        let (before, rest) = document
+            .split_once(begin)
+            .context("no mark in docs/measured.md")?;
+        let (_, after) = rest.split_once(END).context("no end in docs/measured.md")?;
+        fs::write(&path, format!("{before}{begin}{text}\n{END}{after}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(kernel: Kernel, seconds: u64) -> anyhow::Result<String> {
+fn measure(kernel: Kernel, seconds: u64, caller: Caller) -> anyhow::Result<String> {
+    let cache = Cache::open()?;
     let build = |name| build::one(&["build", "--package", "tests", "--bin", name], name);
     let mut extras = vec![Extra {
         host: build("lab-measured")?,
@@ -74,12 +90,17 @@ fn measure(kernel: Kernel, seconds: u64) -> anyhow::Result<String> {
             strip: false,
         });
     }
+    let mut command = vec![String::from("lab-measured"), seconds.to_string()];
+    if caller == Caller::Sipp {
+        extras.extend(image::packages(&cache, &["sip-tester", "ncurses-base"])?);
+        command.push(String::from("sipp"));
+    }
     extras.sort_by(|a, b| a.guest.cmp(&b.guest));
-    let image = image::build(&Cache::open()?, kernel, &build("lab-init")?, &extras)?;
+    let image = image::build(&cache, kernel, &build("lab-init")?, &extras)?;
     let mut guest = Guest::boot(&image, &Size::default())?;
     eprintln!("measured: {kernel}: {}", guest.describe());
     let job = Job {
-        command: vec![String::from("lab-measured"), seconds.to_string()],
+        command,
         environment: vec![(String::from("EPOCHGATE_PLUG"), String::from("require"))],
         limit_ms: (seconds + 240) * 1_000,
     };
@@ -90,7 +111,24 @@ fn measure(kernel: Kernel, seconds: u64) -> anyhow::Result<String> {
     })?;
     guest.power_off()?;
     match ended.outcome {
-        Outcome::Exited(0) => Ok(String::from_utf8_lossy(&said).trim_end().to_owned()),
+        Outcome::Exited(0) => compared(&String::from_utf8_lossy(&said)),
         other => bail!("{other:?}: {}", String::from_utf8_lossy(&failed)),
     }
+}
+
+/// The text of the report, once tshark has said the same of every call.
+fn compared(said: &str) -> anyhow::Result<String> {
+    let (text, lanes) = transcript::read(said).map_err(anyhow::Error::msg)?;
+    if !tshark::is_here() {
+        eprintln!("measured: no tshark, so nobody else was asked about the calls");
+        return Ok(text);
+    }
+    let place = tempfile::tempdir()?;
+    let mut calls = 0;
+    for lane in &lanes {
+        let capture = place.path().join("far.pcap");
+        calls += lane.compare(&capture).map_err(anyhow::Error::msg)?;
+    }
+    eprintln!("measured: tshark prints the same of {calls} calls");
+    Ok(text)
 }

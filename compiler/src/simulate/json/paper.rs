@@ -114,8 +114,8 @@ impl FigureJson {
             .outcome
             .points
             .iter()
-            .filter(|point| (from..to).contains(&point.at_ms))
-            .map(|point| (round(point.at_ms), round(point.jitter_ms)))
+            .filter(|point| (from..to).contains(&point.arrival.at_ms))
+            .map(|point| (round(point.arrival.at_ms), round(point.jitter_ms)))
             .unzip();
         Self {
             setup: made.figure.setup(),

@@ -32,7 +32,7 @@ impl Measured {
     /// Finds what this figure shows.
     #[must_use]
     pub fn of(figure: Figure, points: &[Point]) -> Self {
-        let arrivals = || points.iter().map(|point| point.at_ms);
+        let arrivals = || points.iter().map(|point| point.arrival.at_ms);
         let packet_ms = CALL.packet_time as f64 / 1e6;
         let mut found = Self::default();
         match figure {
@@ -73,11 +73,20 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use qdisc_model::metrics::Arrival;
+
     use super::{Figure, Measured, Point};
 
     fn points(times: impl IntoIterator<Item = f64>) -> Vec<Point> {
         let point = |at_ms| Point {
-            at_ms,
+            arrival: Arrival {
+                at_ms,
+                sequence: 0,
+                timestamp: 0,
+                payload_type: 8,
+                marker: false,
+                clock_rate: None,
+            },
             jitter_ms: 0.0,
         };
         times.into_iter().map(point).collect()

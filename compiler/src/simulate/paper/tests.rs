@@ -80,7 +80,11 @@ fn a_failover_takes_about_a_second_and_jitter_is_calm_again() {
         near(figure.measured.gap_ms, 1000.0, 200.0);
         let failover = figure.config.failover.unwrap();
         let calm_ms = (failover.at + 10_000_000_000) as f64 / 1e6;
-        let later = figure.outcome.points.iter().filter(|p| p.at_ms > calm_ms);
+        let later = figure
+            .outcome
+            .points
+            .iter()
+            .filter(|p| p.arrival.at_ms > calm_ms);
         let worst = later.map(|point| point.jitter_ms).fold(0.0, f64::max);
         assert!(worst > 0.0 && worst < 0.5, "{worst}");
     }
