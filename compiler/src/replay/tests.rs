@@ -253,11 +253,11 @@ proptest! {
         };
         let policy = policy(text);
         let wanted = format!("{:?}", plain::replay(&policy, &options, &records));
-        prop_assert_eq!(format!("{:?}", replay(&policy, &options, &records)), &wanted[..]);
+        prop_assert_eq!(format!("{:?}", replay(&policy, &options, &records)), wanted.as_str());
         let file = write::pcap(&records);
         let replay = Replay::new(&policy, options, true);
         let (replayed, end) = replay.in_any_order(Slowly(&file, at_once)).unwrap();
-        prop_assert_eq!(format!("{replayed:?}"), &wanted[..]);
+        prop_assert_eq!(format!("{replayed:?}"), wanted.as_str());
         prop_assert_eq!(end.error, None);
         let replayed = replay.in_order(Slowly(&file, at_once)).unwrap();
         let sorted = records.is_sorted_by_key(|record| record.time);
