@@ -1,6 +1,6 @@
 //! Reads captures: the classic pcap format (draft-ietf-opsawg-pcap) and pcapng
 //! (draft-ietf-opsawg-pcapng), frame by frame: [`Capture`] from bytes, [`Stream`] from a file that
-//! need not fit into memory.
+//! need not fit into memory, which [`crew`] looks through in several threads.
 //!
 //! The reader is our own because the ready ones fail on real files: they take every pcapng time
 //! stamp for nanoseconds, refuse a packet that the snap length cut, or refuse options without an
@@ -10,18 +10,19 @@
 //! Only Ethernet can be judged by a policy. A pcap file of another link type is refused; in pcapng,
 //! where each interface has its own, packets of other interfaces are counted and left out.
 
-mod ahead;
 mod bytes;
+pub mod crew;
 mod pcap;
 mod pcapng;
 mod stream;
+pub mod turns;
 pub mod write;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-pub use stream::{Stream, StreamError};
+pub use stream::{Piece, Stream, StreamError};
 
 /// The link type of Ethernet frames (LINKTYPE_ETHERNET of the tcpdump registry).
 pub const ETHERNET: u16 = 1;
@@ -179,6 +180,7 @@ struct Count {
 
 impl Count {
     /// Counts a packet; its number, if it is an Ethernet frame.
+    #[inline]
     fn add(&mut self, link_type: u16) -> Option<u64> {
         self.packets += 1;
         if link_type == ETHERNET {

@@ -211,21 +211,45 @@ impl Totals {
         };
         *self.decided_by.entry(rule).or_default() += 1;
     }
+
+    fn plus(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.buffered += other.buffered;
+        self.buffered_bytes += other.buffered_bytes;
+        self.cut += other.cut;
+        for (rule, packets) in &other.decided_by {
+            *self.decided_by.entry(*rule).or_default() += packets;
+        }
+    }
 }
 
 /// What a capture says of a frame besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// Which frame of the capture it is.
+    pub number: u64,
     /// Length on the wire in bytes.
     pub wire_len: u32,
     /// Whether the captured bytes are fewer.
     pub cut: bool,
 }
 
-/// Flows in the order in which they began.
+/// A flow and what became of it.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Whose frames.
+    pub key: FlowKey,
+    /// What a policy does to them.
+    pub totals: Totals,
+    /// The number of the first of them.
+    began: u64,
+}
+
+/// Flows that are added up frame by frame.
 #[derive(Clone, Debug, Default)]
 pub struct FlowTable {
-    flows: Vec<(FlowKey, Totals)>,
+    flows: Vec<Flow>,
     /// Looked up, never gone through: its order is no one's.
     places: HashMap<FlowKey, usize>,
     /// Places of flows that were seen of late.
@@ -288,10 +312,10 @@ impl FlowTable {
     /// Counts a frame of the flow `key`, on which `decision` was made.
     pub fn add(&mut self, key: FlowKey, seen: Seen, decision: Decision) {
         let recent = self.recent.place(&key);
-        if let Some((known, totals)) = recent.as_ref().and_then(|at| self.flows.get_mut(**at))
-            && *known == key
+        if let Some(flow) = recent.as_ref().and_then(|at| self.flows.get_mut(**at))
+            && flow.key == key
         {
-            totals.add(seen, decision);
+            flow.totals.add(seen, decision);
             return;
         }
         let place = *self.places.entry(key).or_insert(self.flows.len());
@@ -299,177 +323,51 @@ impl FlowTable {
             *recent = place;
         }
         if place == self.flows.len() {
-            self.flows.push((key, Totals::default()));
+            self.flows.push(Flow {
+                key,
+                totals: Totals::default(),
+                began: seen.number,
+            });
         }
-        if let Some((_, totals)) = self.flows.get_mut(place) {
-            totals.add(seen, decision);
+        if let Some(flow) = self.flows.get_mut(place) {
+            flow.totals.add(seen, decision);
         }
     }
 
-    /// The flows, first seen first.
+    /// The flows of several tables together, in the order in which they began.
     #[must_use]
-    pub fn flows(&self) -> &[(FlowKey, Totals)] {
-        &self.flows
-    }
-
-    /// All flows together.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        let mut all = Totals::default();
-        for (_, flow) in &self.flows {
-            all.packets += flow.packets;
-            all.bytes += flow.bytes;
-            all.buffered += flow.buffered;
-            all.buffered_bytes += flow.buffered_bytes;
-            all.cut += flow.cut;
-            for (rule, packets) in &flow.decided_by {
-                *all.decided_by.entry(*rule).or_default() += packets;
+    pub fn join(tables: impl IntoIterator<Item = Self>) -> Vec<Flow> {
+        let mut tables = tables.into_iter();
+        let Self {
+            mut flows,
+            mut places,
+            ..
+        } = tables.next().unwrap_or_default();
+        for flow in tables.flat_map(|table| table.flows) {
+            let place = *places.entry(flow.key).or_insert(flows.len());
+            match flows.get_mut(place) {
+                Some(known) => {
+                    known.totals.plus(&flow.totals);
+                    known.began = known.began.min(flow.began);
+                }
+                None => flows.push(flow),
             }
+        }
+        flows.sort_by_key(|flow| flow.began);
+        flows
+    }
+}
+
+impl<'a> FromIterator<&'a Flow> for Totals {
+    /// All flows together.
+    fn from_iter<I: IntoIterator<Item = &'a Flow>>(flows: I) -> Self {
+        let mut all = Self::default();
+        for flow in flows {
+            all.plus(&flow.totals);
         }
         all
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use policy_lang::packet::Packet;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::frame_text::parse;
-
-    fn key(text: &str) -> String {
-        FlowKey::of(&parse(text).unwrap()).to_string()
-    }
-
-    #[test]
-    fn flows_are_named_in_the_words_of_the_language() {
-        for (frame, flow) in [
-            (
-                "udp 10.0.0.2:1 > 10.0.0.3:2 len 9 dscp ef",
-                "udp 10.0.0.2:1 > 10.0.0.3:2",
-            ),
-            (
-                "tcp [::1]:1 > [::2]:2 flags syn vlan 5",
-                "tcp [::1]:1 > [::2]:2 vlan 5",
-            ),
-            (
-                "udp 10.0.0.2:1 > 10.0.0.3:2 frag-later",
-                "udp 10.0.0.2 > 10.0.0.3 fragments",
-            ),
-            (
-                "udp 10.0.0.2:1 > 10.0.0.3:2 options 01010101",
-                "udp 10.0.0.2 > 10.0.0.3",
-            ),
-            (
-                "icmp 10.0.0.2 > 10.0.0.3 type 0 code 0",
-                "icmp 10.0.0.2 > 10.0.0.3",
-            ),
-            ("ip6 ::1 > ::2 proto 1", "proto 1 ::1 > ::2"),
-            ("arp", "arp"),
-            ("ethertype 0x88cc", "ethertype 0x88cc"),
-            ("00", "too short for ethernet"),
-        ] {
-            assert_eq!(key(frame), flow);
-        }
-    }
-
-    #[test]
-    fn flows_keep_the_order_in_which_they_began() {
-        let mut table = FlowTable::default();
-        for (text, verdict, reason) in [
-            (
-                "udp 10.0.0.9:1 > 10.0.0.1:2",
-                Verdict::Bypass,
-                Reason::Rule(1),
-            ),
-            ("arp", Verdict::Buffer, Reason::NothingMatched),
-            (
-                "udp 10.0.0.9:1 > 10.0.0.1:2 len 5",
-                Verdict::Buffer,
-                Reason::Rule(0),
-            ),
-        ] {
-            let frame = parse(text).unwrap();
-            let seen = Seen {
-                wire_len: 100,
-                cut: text == "arp",
-            };
-            table.add(FlowKey::of(&frame), seen, Decision { verdict, reason });
-        }
-        let (first, udp) = &table.flows()[0];
-        assert_eq!(first.to_string(), "udp 10.0.0.9:1 > 10.0.0.1:2");
-        assert_eq!(
-            (udp.packets, udp.bytes, udp.buffered, udp.bypassed()),
-            (2, 200, 1, 1)
-        );
-        assert_eq!(udp.decided_by, BTreeMap::from([(Some(0), 1), (Some(1), 1)]));
-        assert_eq!(table.flows()[1].1.cut, 1);
-    }
-
-    proptest! {
-        #[test]
-        fn flows_add_up_to_all_frames(
-            frames in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), any::<bool>(), 0..5_usize), 0..30)
-        ) {
-            let (mut table, mut all) = (FlowTable::default(), Totals::default());
-            for (frame, hold, rule) in &frames {
-                let verdict = if *hold { Verdict::Buffer } else { Verdict::Bypass };
-                let seen = Seen { wire_len: 1000, cut: frame.len() > 40 };
-                let decision = Decision { verdict, reason: Reason::Rule(*rule) };
-                table.add(FlowKey::of(frame), seen, decision);
-                all.add(seen, decision);
-            }
-            prop_assert_eq!(all, table.totals());
-        }
-
-        /// The fast view of the headers tells the same flows as the plain one.
-        #[test]
-        fn keys_are_what_the_packet_says(
-            tagged: bool,
-            v6: bool,
-            protocol in prop::sample::select(vec![6_u8, 17, 1, 58, 132, 136, 44, 0]),
-            mut frame in prop::collection::vec(any::<u8>(), 0..80),
-        ) {
-            let at = if tagged { 16 } else { 12 };
-            let head = [0x81, 0, 0xe0, 5].into_iter().filter(|_| tagged);
-            let head = head.chain(if v6 { [0x86, 0xdd] } else { [8, 0] });
-            for (place, byte) in frame.iter_mut().skip(12).zip(head.chain([if v6 { 0x60 } else { 0x45 }])) {
-                *place = byte;
-            }
-            if let Some(byte) = frame.get_mut(at + if v6 { 8 } else { 11 }) {
-                *byte = protocol;
-            }
-            let packet = Packet::new(&frame);
-            let key = FlowKey::of(&frame);
-            let number = |field| packet.read(field);
-            if frame.len() < 14 {
-                prop_assert_eq!(key.ends, Ends::Short);
-                return Ok(());
-            }
-            prop_assert_eq!(key.vlan.map(u128::from), number(Field::VlanId));
-            let address = |v4, v6| number(v4).or_else(|| number(v6));
-            let bits = |address| match address {
-                IpAddr::V4(address) => u128::from(address.to_bits()),
-                IpAddr::V6(address) => address.to_bits(),
-            };
-            match key.ends {
-                Ends::Ip { src, dst, protocol, fragment, ports } => {
-                    prop_assert_eq!(Some(bits(src)), address(Field::Src4, Field::Src6));
-                    prop_assert_eq!(Some(bits(dst)), address(Field::Dst4, Field::Dst6));
-                    prop_assert_eq!(packet.family() == Some(Family::V4), src.is_ipv4());
-                    prop_assert_eq!(Some(u128::from(protocol)), number(Field::Protocol));
-                    prop_assert_eq!(fragment, packet.fragment());
-                    let both = number(Field::Sport).zip(number(Field::Dport));
-                    prop_assert_eq!(ports.map(|(s, d)| (s.into(), d.into())), both);
-                }
-                other => {
-                    prop_assert_eq!(packet.family(), None);
-                    let ethertype = number(Field::Ethertype)
-                        .map(|ethertype| Ends::Ethernet(u16::try_from(ethertype).unwrap()));
-                    prop_assert_eq!(Some(other), ethertype);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -7,8 +7,12 @@
 //!   that the capture showed before, or
 //! - there are at least [`FEWEST`] of them and most sequence numbers step ahead by one to three.
 //!
-//! An end announced as taking something else takes no stream. Clock rates come from the SDP of the receiving end, or that of the sending end, or the static
-//! payload types of RFC 3551 section 6. Other payload types have no known clock.
+//! An end announced as taking something else takes no stream. Clock rates come from the SDP of the
+//! receiving end, or that of the sending end, or the static payload types of RFC 3551 section 6. Other
+//! payload types have no known clock.
+//!
+//! [`Spotter`] looks at frames, in any thread and any order; [`Announced`] and [`Candidate`] want to
+//! know what it spotted in the order in which the frames were sent.
 
 mod sdp;
 
@@ -17,7 +21,7 @@ use std::net::SocketAddr;
 
 use policy_lang::Headers;
 use policy_lang::field::Transport;
-use qdisc_model::metrics;
+use qdisc_model::metrics::Arrival;
 use qdisc_model::metrics::quality::Codec;
 
 use crate::flow::{Ends, FlowKey, Recent};
@@ -25,7 +29,7 @@ use crate::flow::{Ends, FlowKey, Recent};
 pub use sdp::Session;
 
 /// Fewer packets than this, and not announced, are no stream.
-pub const FEWEST: usize = 4;
+pub const FEWEST: u64 = 4;
 
 /// Steps of sequence numbers that a stream usually makes.
 const USUAL_STEPS: std::ops::RangeInclusive<u16> = 1..=3;
@@ -72,11 +76,9 @@ pub struct StreamKey {
     pub ssrc: u32,
 }
 
-/// One packet of a stream.
+/// A packet of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpPacket {
-    /// Which of the frames it is, by index.
-    pub frame: usize,
     /// Its header.
     pub header: Header,
     /// The clock of its payload type in Hz, if known.
@@ -86,8 +88,8 @@ pub struct RtpPacket {
 impl RtpPacket {
     /// The packet as a receiver sees it that gets it at `at_ms`.
     #[must_use]
-    pub fn arrival(&self, at_ms: f64) -> metrics::Arrival {
-        metrics::Arrival {
+    pub fn arrival(&self, at_ms: f64) -> Arrival {
+        Arrival {
             at_ms,
             sequence: self.header.sequence,
             timestamp: self.header.timestamp,
@@ -98,135 +100,102 @@ impl RtpPacket {
     }
 }
 
-/// A stream and its packets, in order of the capture.
-#[derive(Clone, Debug)]
+/// A stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpStream {
     /// Whose packets.
     pub key: StreamKey,
     /// Whether an SDP announced it.
     pub announced: bool,
-    /// The packets.
-    pub packets: Vec<RtpPacket>,
 }
 
-impl RtpStream {
-    /// What loss does to the codec of most of its packets; codecs without values in G.113 count
-    /// as G.711 with concealment.
-    #[must_use]
-    pub fn codec(&self) -> Codec {
-        let g729 = self.packets.iter().filter(|p| p.header.payload_type == 18);
-        if g729.count() * 2 > self.packets.len() {
-            Codec::G729
-        } else {
-            Codec::G711
-        }
-    }
+/// What a frame has to say of streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spotted<'frame> {
+    /// It may be a packet of a stream: the number of its key, and its header.
+    Packet(u32, Header),
+    /// It describes a session, in this text.
+    Description(&'frame [u8]),
 }
 
-/// Finds streams in frames that come one by one.
-///
-/// What a frame has to say is taken down at once, and put together at the end: only then is it known
-/// in which order the frames were sent.
+/// Spots streams and descriptions of sessions in frames.
 #[derive(Debug, Default)]
-pub struct Finder {
+pub struct Spotter {
     keys: Vec<StreamKey>,
     /// Looked up, never gone through: its order is no one's.
-    numbers: HashMap<StreamKey, usize>,
-    packets: Vec<Candidate>,
-    descriptions: Vec<(usize, Vec<u8>)>,
+    numbers: HashMap<StreamKey, u32>,
     search: sdp::Search,
     recent: Recent,
 }
 
-/// A packet that may be of a stream.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    frame: usize,
-    /// Which of the keys it has.
-    key: u32,
-    header: Header,
-}
-
-impl Finder {
-    /// Looks at the frame with this index.
-    pub fn add(&mut self, index: usize, frame: &[u8]) {
-        if let Some(headers) = Headers::of(frame) {
-            self.add_with(index, &headers);
+impl Spotter {
+    /// Looks at a frame.
+    pub fn look<'frame>(&mut self, headers: &Headers<'frame>) -> Option<Spotted<'frame>> {
+        if let Some(header) = headers.payload().and_then(Header::of) {
+            let key = StreamKey {
+                flow: FlowKey::with(headers),
+                ssrc: header.ssrc,
+            };
+            return Some(Spotted::Packet(self.number(key)?, header));
         }
+        matches!(headers.transport(), Some(Transport::Udp | Transport::Tcp))
+            .then(|| self.search.text(headers.network()))
+            .flatten()
+            .map(Spotted::Description)
     }
 
-    /// As [`Self::add`], for a frame whose headers have been found.
-    pub fn add_with(&mut self, index: usize, headers: &Headers<'_>) {
-        let Some(header) = headers.payload().and_then(Header::of) else {
-            if matches!(headers.transport(), Some(Transport::Udp | Transport::Tcp))
-                && let Some(text) = self.search.text(headers.network())
-            {
-                self.descriptions.push((index, text.to_vec()));
-            }
-            return;
-        };
-        let key = StreamKey {
-            flow: FlowKey::with(headers),
-            ssrc: header.ssrc,
-        };
-        let recent = self.recent.place(&key);
-        let number = match recent.as_deref() {
-            Some(&number) if self.keys.get(number) == Some(&key) => number,
-            _ => *self.numbers.entry(key).or_insert_with(|| {
-                self.keys.push(key);
-                self.keys.len() - 1
-            }),
-        };
-        if let Some(recent) = recent {
-            *recent = number;
-        }
-        if let Ok(key) = u32::try_from(number) {
-            self.packets.push(Candidate {
-                frame: index,
-                key,
-                header,
-            });
-        }
-    }
-
-    /// The streams, first seen first, of frames that were sent in the order of their indices.
+    /// The keys of all packets so far, by their numbers.
     #[must_use]
-    pub fn finish(mut self) -> Vec<RtpStream> {
-        let mut found = Found::new(&self.keys);
-        let mut descriptions = std::mem::take(&mut self.descriptions)
-            .into_iter()
-            .peekable();
-        for packet in &self.packets {
-            while let Some((_, text)) = descriptions.next_if(|(at, _)| *at < packet.frame) {
-                found.learn(&text);
-            }
-            found.packet(packet);
-        }
-        found.finish()
+    pub fn keys(&self) -> &[StreamKey] {
+        &self.keys
     }
 
-    /// Gives every frame another index.
-    pub fn reorder(&mut self, index_of: impl Fn(usize) -> usize) {
-        for packet in &mut self.packets {
-            packet.frame = index_of(packet.frame);
+    fn number(&mut self, key: StreamKey) -> Option<u32> {
+        let recent = self.recent.place(&key);
+        if let Some(&number) = recent.as_deref()
+            && self.keys.get(number) == Some(&key)
+        {
+            return u32::try_from(number).ok();
         }
-        for (frame, _) in &mut self.descriptions {
-            *frame = index_of(*frame);
+        let next = u32::try_from(self.keys.len()).ok()?;
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            self.keys.push(key);
         }
-        self.packets.sort_by_key(|packet| packet.frame);
-        self.descriptions.sort_by_key(|(frame, _)| *frame);
+        if let Some(recent) = recent {
+            *recent = usize::try_from(number).unwrap_or(usize::MAX);
+        }
+        Some(number)
     }
 }
 
-/// Streams while they are put together.
-#[derive(Debug)]
-struct Found {
+/// What has been said of streams up to now.
+#[derive(Clone, Debug, Default)]
+pub struct Announced {
     session: Session,
     /// How often the session has learnt something.
     learnt: u64,
-    candidates: Vec<(Known, RtpStream)>,
-    /// The candidates that have packets, in the order of the first of them.
-    order: Vec<usize>,
+}
+
+impl Announced {
+    /// Takes in a description.
+    pub fn learn(&mut self, text: &[u8]) {
+        self.session.learn(text);
+        self.learnt += 1;
+    }
+}
+
+/// Packets that may be a stream.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    key: StreamKey,
+    known: Known,
+    announced: bool,
+    packets: u64,
+    /// Those of payload type 18.
+    g729: u64,
+    last_sequence: u16,
+    usual_steps: u64,
 }
 
 /// What the session says of the ends of a candidate.
@@ -238,69 +207,83 @@ struct Known {
     clock_rate: Option<u32>,
 }
 
-impl Found {
-    fn new(keys: &[StreamKey]) -> Self {
-        let candidate = |&key| {
-            let stream = RtpStream {
-                key,
-                announced: false,
-                packets: Vec::new(),
-            };
-            (Known::default(), stream)
-        };
+impl Candidate {
+    /// A candidate without a packet.
+    #[must_use]
+    pub fn new(key: StreamKey) -> Self {
         Self {
-            session: Session::default(),
-            learnt: 0,
-            candidates: keys.iter().map(candidate).collect(),
-            order: Vec::new(),
+            key,
+            known: Known::default(),
+            announced: false,
+            packets: 0,
+            g729: 0,
+            last_sequence: 0,
+            usual_steps: 0,
         }
     }
 
-    fn learn(&mut self, text: &[u8]) {
-        self.session.learn(text);
-        self.learnt += 1;
+    /// Takes the next packet; nothing if its ends don't take RTP.
+    pub fn take(&mut self, announced: &Announced, header: Header) -> Option<RtpPacket> {
+        let of = Some((announced.learnt, header.payload_type));
+        if self.known.of != of {
+            let ends = ends(self.key.flow)?;
+            self.known = Known::new(&announced.session, ends, header.payload_type);
+            self.known.of = of;
+        }
+        if self.known.takes_rtp == Some(false) {
+            return None;
+        }
+        self.announced |= self.known.takes_rtp.is_some();
+        let step = header.sequence.wrapping_sub(self.last_sequence);
+        self.usual_steps += u64::from(self.packets > 0 && USUAL_STEPS.contains(&step));
+        self.last_sequence = header.sequence;
+        self.packets += 1;
+        self.g729 += u64::from(header.payload_type == 18);
+        Some(RtpPacket {
+            header,
+            clock_rate: self.known.clock_rate,
+        })
     }
 
-    fn packet(&mut self, packet: &Candidate) {
-        let number = usize::try_from(packet.key).unwrap_or(usize::MAX);
-        let Some((known, stream)) = self.candidates.get_mut(number) else {
-            return;
-        };
-        let of = Some((self.learnt, packet.header.payload_type));
-        if known.of != of {
-            let Some(ends) = ends(stream.key.flow) else {
-                return;
-            };
-            *known = Known::new(&self.session, ends, packet.header.payload_type);
-            known.of = of;
-        }
-        if known.takes_rtp == Some(false) {
-            return;
-        }
-        stream.announced |= known.takes_rtp.is_some();
-        if stream.packets.is_empty() {
-            self.order.push(number);
-        }
-        stream.packets.push(RtpPacket {
-            frame: packet.frame,
-            header: packet.header,
-            clock_rate: known.clock_rate,
-        });
+    /// What its packets have in common.
+    #[must_use]
+    pub fn key(&self) -> StreamKey {
+        self.key
     }
 
-    fn finish(mut self) -> Vec<RtpStream> {
-        let mut streams = Vec::new();
-        for number in self.order {
-            if let Some((_, stream)) = self.candidates.get_mut(number)
-                && (stream.announced || behaves(stream))
-            {
-                streams.push(RtpStream {
-                    packets: std::mem::take(&mut stream.packets),
-                    ..*stream
-                });
-            }
+    /// How many packets it has taken.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Whether an SDP announced it.
+    #[must_use]
+    pub fn announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Whether it has enough packets for a stream, however these behave.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.announced || self.packets >= FEWEST
+    }
+
+    /// Whether it is a stream, if nothing more comes.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.announced || self.packets >= FEWEST && self.usual_steps * 2 >= self.packets
+    }
+
+    /// What loss does to the codec of most of its packets; codecs without values in G.113 count
+    /// as G.711 with concealment.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        if self.g729 * 2 > self.packets {
+            Codec::G729
+        } else {
+            Codec::G711
         }
-        streams
     }
 }
 
@@ -319,14 +302,6 @@ impl Known {
                 .or_else(|| clock(destination).or_else(|| clock(source)).flatten()),
         }
     }
-}
-
-/// Whether the numbers of a candidate are those of a stream.
-fn behaves(stream: &RtpStream) -> bool {
-    let numbers = || stream.packets.iter().map(|packet| packet.header.sequence);
-    let steps = numbers().zip(numbers().skip(1));
-    let usual = steps.filter(|(before, next)| USUAL_STEPS.contains(&next.wrapping_sub(*before)));
-    stream.packets.len() >= FEWEST && usual.count() * 2 >= stream.packets.len()
 }
 
 /// The ends of a flow that has ports.

@@ -172,6 +172,7 @@ impl Gate {
     }
 
     /// A packet of the guest arrives, in the open epoch.
+    #[inline]
     pub fn arrive(&mut self, packet: Packet) -> Arrival {
         self.counters.arrived.add(&packet);
         if packet.verdict == Verdict::Bypass {
@@ -362,6 +363,7 @@ impl Gate {
     }
 
     /// The oldest packet leaves, if its epoch is committed.
+    #[inline]
     pub fn leave(&mut self) -> Option<Packet> {
         self.peek()?;
         let (epoch, packet) = self.queue.pop_front()?;

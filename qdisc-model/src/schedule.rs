@@ -47,6 +47,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    fn checkpoint(self, suspend: u64) -> Checkpoint {
+        let resume = suspend.saturating_add(self.pause);
+        Checkpoint {
+            suspend,
+            resume,
+            commit: resume.saturating_add(self.transfer),
+        }
+    }
+
     /// From one suspend to the next.
     #[must_use]
     pub fn period(self) -> u64 {
@@ -55,118 +64,180 @@ impl Schedule {
     }
 }
 
-/// What a gate did to packets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// What became of each packet, in the order in which they came.
-    pub fates: Vec<Fate>,
-    /// The most that was held at a time: packets and bytes, each on its own.
-    pub most_held: Tally,
-}
-
-/// What became of a packet.
+/// What becomes of a packet at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It left at this time.
-    Left(u64),
+pub enum Entry {
+    /// It leaves without a commit.
+    Passes,
+    /// It waits for a commit.
+    Waits,
     /// There was no room.
     Overflow,
 }
 
-/// Runs packets, in order of the time they would be sent at, through a gate and says what became
-/// of each, in the same order. The first epoch begins with the first packet. After the last packet
-/// checkpoints go on until everything held has left. What a pause delays leaves the guest when the
-/// pause ends.
-#[must_use]
-pub fn through_gate(
-    schedule: Schedule,
-    limit: u64,
-    packets: impl IntoIterator<Item = (u64, Packet)>,
-) -> Outcome {
-    let mut run = Run {
-        schedule: Schedule {
-            interval: schedule.interval.max(1),
-            ..schedule
-        },
-        gate: Gate::new(Settings {
-            limit,
-            in_flight: 1,
-            on_overflow: OnOverflow::DropNewest,
-            on_late: OnLate::Hold,
-        }),
-        outcome: Outcome::default(),
-        held: VecDeque::new(),
-        suspend: 0,
-    };
-    for (index, (at, packet)) in packets.into_iter().enumerate() {
-        if index == 0 {
-            run.suspend = at.saturating_add(run.schedule.interval);
-        }
-        run.packet(index, at, packet);
-    }
-    while !run.held.is_empty() {
-        run.checkpoint();
-    }
-    run.outcome
+/// Something that left, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left<T> {
+    /// What came with the packet.
+    pub item: T,
+    /// When it left.
+    pub at: u64,
 }
 
-struct Run {
+/// A gate, driven by a schedule, that packets with times pass through; `T` is what comes and goes with
+/// each of them. It holds no more than the gate does.
+///
+/// Packets come in the order of the times they would be sent at, and leave in the order of those at
+/// which they do, and those of the same moment in the order in which they came. The first epoch begins
+/// with the first packet of the guest. What a pause delays leaves the guest when the pause ends.
+#[derive(Debug)]
+pub struct Passage<T> {
     schedule: Schedule,
     gate: Gate,
-    outcome: Outcome,
-    held: VecDeque<usize>,
-    suspend: u64,
+    most_held: Tally,
+    held: VecDeque<(u64, T)>,
+    /// What leaves without a commit, but not before a pause has ended.
+    delayed: VecDeque<(u64, Left<T>)>,
+    /// The next checkpoint, once there was a packet of the guest.
+    next: Option<Checkpoint>,
+    count: u64,
 }
 
-impl Run {
-    fn resume(&self) -> u64 {
-        self.suspend.saturating_add(self.schedule.pause)
-    }
+/// The times of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Checkpoint {
+    suspend: u64,
+    resume: u64,
+    commit: u64,
+}
 
-    fn commit_time(&self) -> u64 {
-        self.resume().saturating_add(self.schedule.transfer)
-    }
-
-    /// Passes over checkpoints that would find nothing to end and nothing to commit.
-    fn skip_idle(&mut self, at: u64) {
-        if self.held.is_empty() && self.gate.in_flight().is_empty() {
-            let period = self.schedule.period();
-            let periods = at.saturating_sub(self.commit_time()) / period;
-            self.suspend = self.suspend.saturating_add(periods.saturating_mul(period));
+impl<T> Passage<T> {
+    /// A gate to which nothing has come.
+    #[must_use]
+    pub fn new(schedule: Schedule, limit: u64) -> Self {
+        Self {
+            schedule: Schedule {
+                interval: schedule.interval.max(1),
+                ..schedule
+            },
+            gate: Gate::new(Settings {
+                limit,
+                in_flight: 1,
+                on_overflow: OnOverflow::DropNewest,
+                on_late: OnLate::Hold,
+            }),
+            most_held: Tally::default(),
+            held: VecDeque::new(),
+            delayed: VecDeque::new(),
+            next: None,
+            count: 0,
         }
     }
 
-    fn packet(&mut self, index: usize, at: u64, packet: Packet) {
-        self.skip_idle(at);
+    /// The most that was held at a time: packets and bytes, each on its own.
+    #[must_use]
+    pub fn most_held(&self) -> Tally {
+        self.most_held
+    }
+
+    /// The next packet of the guest. `leave` is told what leaves before or with it.
+    pub fn packet(
+        &mut self,
+        at: u64,
+        packet: Packet,
+        item: T,
+        mut leave: impl FnMut(Left<T>),
+    ) -> Entry {
+        self.advance(at, &mut leave);
+        let schedule = self.schedule;
+        let first = || schedule.checkpoint(at.saturating_add(schedule.interval));
+        let next = *self.next.get_or_insert_with(first);
         // A packet of the moment of a suspend is sent in the next epoch. Between suspend and
         // commit it is in the next epoch too, and the commit doesn't touch it.
-        while at >= self.commit_time() {
-            self.checkpoint();
-            self.skip_idle(at);
-        }
-        let suspended = at >= self.suspend;
+        let suspended = at >= next.suspend;
         if suspended && self.gate.in_flight().is_empty() {
             // The open epoch is always the last one begun, so the next number is right.
             let _ = self.gate.begin(self.gate.open().saturating_add(1));
         }
-        let sent = if suspended { at.max(self.resume()) } else { at };
-        let fate = match self.gate.arrive(packet) {
-            Arrival::Passed => Fate::Left(sent),
-            Arrival::Held { .. } => {
-                self.held.push_back(index);
-                Fate::Overflow
+        let entry = match self.gate.arrive(packet) {
+            Arrival::Passed => {
+                let left = if suspended { at.max(next.resume) } else { at };
+                self.pass(at, Left { item, at: left }, &mut leave);
+                Entry::Passes
             }
-            Arrival::Dropped { .. } => Fate::Overflow,
+            Arrival::Held { .. } => {
+                self.held.push_back((self.count, item));
+                let (held, most) = (self.gate.held(), &mut self.most_held);
+                most.packets = most.packets.max(held.packets);
+                most.bytes = most.bytes.max(held.bytes);
+                Entry::Waits
+            }
+            Arrival::Dropped { .. } => Entry::Overflow,
         };
-        self.outcome.fates.push(fate);
-        let (held, most) = (self.gate.held(), &mut self.outcome.most_held);
-        most.packets = most.packets.max(held.packets);
-        most.bytes = most.bytes.max(held.bytes);
+        self.count += 1;
+        entry
+    }
+
+    /// The next packet is of somebody else: it meets neither gate nor pause.
+    pub fn stranger(&mut self, at: u64, item: T, mut leave: impl FnMut(Left<T>)) {
+        self.advance(at, &mut leave);
+        self.pass(at, Left { item, at }, &mut leave);
+        self.count += 1;
+    }
+
+    /// After the last packet checkpoints go on until everything held has left.
+    pub fn finish(&mut self, mut leave: impl FnMut(Left<T>)) {
+        while let (Some(next), false) = (self.next, self.held.is_empty()) {
+            self.checkpoint(next, &mut leave);
+        }
+        self.delayed.drain(..).for_each(|(_, left)| leave(left));
+    }
+
+    /// Something that came `at` this time leaves without a commit.
+    #[inline]
+    fn pass(&mut self, at: u64, left: Left<T>, leave: &mut impl FnMut(Left<T>)) {
+        // What is held leaves later than anything comes now; only a pause can change the order.
+        let at_once = match self.delayed.front() {
+            Some((_, delayed)) => left.at < delayed.at,
+            None => left.at == at,
+        };
+        if at_once {
+            leave(left);
+        } else {
+            self.delayed.push_back((self.count, left));
+        }
+    }
+
+    /// Takes the checkpoints that are committed by then.
+    #[inline]
+    fn advance(&mut self, at: u64, leave: &mut impl FnMut(Left<T>)) {
+        while let Some(next) = self.next.filter(|next| at >= next.commit) {
+            self.checkpoint(self.after_idle(next, at), leave);
+            if self.next == Some(next) {
+                // The clock has no later time.
+                break;
+            }
+        }
+    }
+
+    /// Passes over checkpoints, up to the last one that is committed by then, if they would find
+    /// nothing to end and nothing to commit.
+    fn after_idle(&self, next: Checkpoint, at: u64) -> Checkpoint {
+        if !self.held.is_empty() || !self.gate.in_flight().is_empty() {
+            return next;
+        }
+        let period = self.schedule.period();
+        let periods = at.saturating_sub(next.commit) / period;
+        let skipped = periods.saturating_mul(period);
+        self.schedule
+            .checkpoint(next.suspend.saturating_add(skipped))
     }
 
     /// Ends the epoch, commits it, lets its packets go.
-    fn checkpoint(&mut self) {
-        let commit = self.commit_time();
+    fn checkpoint(&mut self, now: Checkpoint, leave: &mut impl FnMut(Left<T>)) {
+        let Checkpoint {
+            suspend, commit, ..
+        } = now;
         if self.gate.in_flight().is_empty() {
             let _ = self.gate.begin(self.gate.open().saturating_add(1));
         }
@@ -174,147 +245,25 @@ impl Run {
             let _ = self.gate.commit(epoch);
         }
         while self.gate.leave().is_some() {
-            let index = self.held.pop_front();
-            if let Some(fate) = index.and_then(|index| self.outcome.fates.get_mut(index)) {
-                *fate = Fate::Left(commit);
+            let Some((number, item)) = self.held.pop_front() else {
+                break;
+            };
+            while let Some((_, left)) = self
+                .delayed
+                .pop_front_if(|(other, left)| (left.at, *other) < (commit, number))
+            {
+                leave(left);
             }
+            leave(Left { item, at: commit });
         }
-        self.suspend = self
-            .schedule
-            .timer
-            .next(self.suspend, commit, self.schedule.interval);
+        self.delayed.drain(..).for_each(|(_, left)| leave(left));
+        let Schedule {
+            timer, interval, ..
+        } = self.schedule;
+        let next = timer.next(suspend, commit, interval);
+        self.next = Some(self.schedule.checkpoint(next));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Fate, Outcome, Schedule, Timer, through_gate};
-    use crate::packet::Packet;
-
-    const SCHEDULE: Schedule = Schedule {
-        interval: 100,
-        timer: Timer::FromSuspend,
-        pause: 0,
-        transfer: 0,
-    };
-
-    fn held(times: &[u64]) -> Vec<(u64, Packet)> {
-        times
-            .iter()
-            .zip(0..)
-            .map(|(&at, id)| (at, Packet::held(id, 10)))
-            .collect()
-    }
-
-    #[test]
-    fn a_packet_waits_for_the_commit_of_its_epoch() {
-        let Outcome { fates, .. } = through_gate(SCHEDULE, 1000, held(&[0, 99, 100, 150, 450]));
-        assert_eq!(fates, [100, 100, 200, 200, 500].map(Fate::Left));
-    }
-
-    #[test]
-    fn the_two_timers_differ_by_the_checkpoint() {
-        let slow = Schedule {
-            pause: 20,
-            transfer: 30,
-            ..SCHEDULE
-        };
-        let times = held(&[0, 200, 400]);
-        // Suspends at 100, 200, 300, 400 and commits 50 later.
-        assert_eq!(
-            through_gate(slow, 1000, times.clone()).fates,
-            [150, 350, 550].map(Fate::Left)
-        );
-        // Suspends at 100, 250, 400.
-        let after = Schedule {
-            timer: Timer::AfterCommit,
-            ..slow
-        };
-        assert_eq!(
-            through_gate(after, 1000, times.clone()).fates,
-            [150, 300, 600].map(Fate::Left)
-        );
-        // A checkpoint longer than the interval delays the next one.
-        let longer = Schedule {
-            transfer: 180,
-            ..slow
-        };
-        assert_eq!(
-            through_gate(longer, 1000, times.clone()).fates,
-            [300, 500, 700].map(Fate::Left)
-        );
-    }
-
-    #[test]
-    fn long_silence_costs_nothing() {
-        let year = 31_557_600_000_000_000;
-        let Outcome { fates, most_held } = through_gate(SCHEDULE, 1000, held(&[0, year + 1]));
-        assert_eq!(fates, [100, year + 100].map(Fate::Left));
-        assert_eq!((most_held.packets, most_held.bytes), (1, 10));
-    }
-
-    #[test]
-    fn a_pause_delays_what_passes_and_room_runs_out() {
-        let slow = Schedule {
-            pause: 20,
-            transfer: 30,
-            ..SCHEDULE
-        };
-        let passing = [
-            (0, Packet::passing(0, 10)),
-            (110, Packet::passing(1, 10)),
-            (120, Packet::passing(2, 10)),
-        ];
-        assert_eq!(
-            through_gate(slow, 1000, passing).fates,
-            [0, 120, 120].map(Fate::Left)
-        );
-        let Outcome { fates, .. } = through_gate(SCHEDULE, 25, held(&[0, 1, 2, 100]));
-        assert_eq!(
-            fates,
-            [
-                Fate::Left(100),
-                Fate::Left(100),
-                Fate::Overflow,
-                Fate::Left(200)
-            ]
-        );
-    }
-
-    proptest! {
-        /// Whatever the times: nothing leaves early, order is kept within each verdict, what is
-        /// held leaves at a commit after the end of its epoch, and nothing but the limit loses.
-        #[test]
-        fn the_law_holds(
-            steps in prop::collection::vec((0..80_u64, any::<bool>()), 1..200),
-            interval in 1..200_u64, pause in 0..50_u64, transfer in 0..300_u64, after: bool,
-        ) {
-            let timer = if after { Timer::AfterCommit } else { Timer::FromSuspend };
-            let schedule = Schedule { interval, timer, pause, transfer };
-            let mut at = 0;
-            let packets: Vec<(u64, Packet)> = steps.iter().zip(0..).map(|((step, hold), id)| {
-                at += step;
-                (at, if *hold { Packet::held(id, 10) } else { Packet::passing(id, 10) })
-            }).collect();
-            let Outcome { fates, .. } = through_gate(schedule, u64::MAX, packets.clone());
-            prop_assert_eq!(fates.len(), packets.len());
-            let first = packets[0].0;
-            let mut newest = [0; 2];
-            for ((sent, packet), fate) in packets.iter().zip(&fates) {
-                let Fate::Left(left) = fate else { panic!("nothing is lost") };
-                let held = packet == &Packet::held(packet.id, 10);
-                prop_assert!(left >= sent);
-                prop_assert!(*left >= newest[usize::from(held)]);
-                newest[usize::from(held)] = *left;
-                if held {
-                    prop_assert!(*left >= first + interval + pause + transfer);
-                    prop_assert!(left - sent <= interval + 2 * (pause + transfer).max(interval) + pause + transfer);
-                } else {
-                    prop_assert!(left - sent <= pause);
-                }
-            }
-        }
-    }
-}
+mod tests;

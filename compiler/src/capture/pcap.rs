@@ -53,16 +53,19 @@ impl Reader {
     /// The packet that `rest` begins with; nothing if `rest` does not hold all of it.
     #[inline]
     pub(super) fn step(&self, rest: &[u8]) -> Option<Step> {
-        let mut bytes = Bytes::new(rest, self.big_endian);
-        let seconds = bytes.u32()?;
-        let fraction = bytes.u32()?;
-        let captured_len = bytes.u32()?;
-        let original_len = bytes.u32()?;
-        bytes.take(usize::try_from(captured_len).ok()?)?;
-        let used = rest.len() - bytes.len();
+        let (header, data) = rest.split_first_chunk::<PACKET_HEADER>()?;
+        let mut header = Bytes::new(header, self.big_endian);
+        let seconds = header.u32()?;
+        let fraction = header.u32()?;
+        let captured = usize::try_from(header.u32()?).ok()?;
+        let original_len = header.u32()?;
+        if data.len() < captured {
+            return None;
+        }
         // A damaged fraction of a second or more carries over; it cannot overflow.
         let nanoseconds = u64::from(fraction) * u64::from(self.nanoseconds_per_unit);
         let time = Duration::from_secs(seconds.into()) + Duration::from_nanos(nanoseconds);
+        let used = PACKET_HEADER + captured;
         Some(Step {
             used,
             packet: Some(RawPacket {

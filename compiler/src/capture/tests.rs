@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use pcap_file::pcap::{PcapHeader, PcapWriter, RawPcapPacket};
@@ -145,7 +146,6 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u32), 0..3),
         piece in 1..200_usize,
-        room in 0..100_usize,
         at_once in 1..100_usize,
     ) {
         let mut file = if ng {
@@ -161,17 +161,22 @@ proptest! {
             }
         }
         let source = Slowly(io::Cursor::new(file.clone()), at_once);
-        let mut stream = Stream::sized(source, ahead::Sizes { piece, room }).unwrap();
+        let mut stream = Stream::sized(source, piece);
         let mut found = Vec::new();
-        let error = loop {
-            match stream.next_frame() {
-                Ok(Some(frame)) => found.push(frame.to_record()),
-                Ok(None) => break None,
-                Err(StreamError::Capture(error)) => break Some(error),
-                Err(StreamError::Read(error)) => panic!("{error}"),
-            }
+        let (mut piece, mut pieces) = (Piece::default(), 0);
+        while stream.next_piece(&mut piece) {
+            prop_assert_eq!(piece.number(), pieces);
+            pieces += 1;
+            found.extend(piece.frames().map(|frame| frame.to_record()));
+        }
+        prop_assert!(!stream.next_piece(&mut piece), "nothing behind the end");
+        prop_assert_eq!(piece.frames().len(), 0);
+        let left_out = stream.left_out().clone();
+        let error = match stream.finish() {
+            Ok(()) => None,
+            Err(StreamError::Capture(error)) => Some(error),
+            Err(StreamError::Read(error)) => panic!("{error}"),
         };
-        prop_assert!(matches!(stream.next_frame(), Ok(None)), "nothing behind the end");
         match Capture::open(&file) {
             Err(expected) => prop_assert_eq!((found.len(), error), (0, Some(expected))),
             Ok(mut capture) => {
@@ -184,9 +189,32 @@ proptest! {
                     }
                 }
                 prop_assert_eq!((&found, error), (&records, expected));
-                prop_assert_eq!(stream.left_out(), capture.left_out());
+                prop_assert_eq!(&left_out, capture.left_out());
             }
         }
+    }
+
+    /// However many look at it, each frame is seen once, and by each of them in file order.
+    #[test]
+    fn a_crew_sees_what_is_in_the_bytes(
+        packets in written(),
+        cut in any::<prop::sample::Index>(),
+        piece in 1..200_usize,
+        workers in 1..5_usize,
+    ) {
+        let mut file = pcap(&packets, Endianness::Little, TsResolution::NanoSecond);
+        file.truncate(cut.index(file.len() * 3).min(file.len()));
+        let stream = Stream::sized(io::Cursor::new(file.clone()), piece);
+        let mut seen = vec![Vec::new(); workers];
+        let end = crew::look_through(stream, &mut seen, |seen, piece| {
+            seen.extend(piece.frames().map(|frame| frame.to_record()));
+            ControlFlow::Continue(())
+        });
+        prop_assert!(seen.iter().all(|of_one| of_one.is_sorted_by_key(|record| record.number)));
+        let mut found = seen.concat();
+        found.sort_by_key(|record| record.number);
+        prop_assert_eq!(found, read_on(&file));
+        prop_assert_eq!(end.unwrap().error, read(&file).err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `epochgate replay`: a real capture through the gate, with its calls before and after.
 
-use std::io;
+use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policy_lang::policy::{Overflow, Policy};
@@ -10,10 +10,10 @@ use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::schedule::{Schedule, Timer};
 use serde::Serialize;
 
-use crate::capture::{CaptureError, Stream, StreamError, write};
+use crate::capture::crew::ReadThrough;
+use crate::capture::write;
 use crate::cli::{
-    Artefact, Console, PolicyFile, Source, duration, is_standard, name, positive_duration, read,
-    write_all,
+    Artefact, Console, PolicyFile, duration, is_standard, name, positive_duration, read, write_all,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::flow::{Ends, FlowKey};
@@ -104,9 +104,8 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         )?;
     }
     let options = options(args, policy);
-    let mut replay = Replay::new(policy, options.clone(), args.write.is_some());
-    let read = read(&args.capture, |capture| Read::of(capture, &mut replay))?;
-    let replayed = replay.finish();
+    let replay = Replay::new(policy, options.clone(), args.write.is_some());
+    let (replayed, read) = replayed(&replay, &args.capture)?;
     if let Some(path) = &args.write {
         write_all(&[Artefact {
             path: path.clone(),
@@ -118,7 +117,12 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         .error
         .map(|error| format!("`{}`: {error}", name(&args.capture)));
     console.raw(&if args.json {
-        json(&options, &replayed, read.left_out, error.clone())
+        json(
+            &options,
+            &replayed,
+            read.left_out.values().sum(),
+            error.clone(),
+        )
     } else {
         table(&options, &replayed)
     })?;
@@ -131,28 +135,16 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     }
 }
 
-/// A capture that was read up to where it is damaged.
-struct Read {
-    left_out: u64,
-    error: Option<CaptureError>,
-}
-
-impl Read {
-    fn of(capture: Source, replay: &mut Replay<'_>) -> io::Result<Self> {
-        let mut capture = Stream::new(capture)?;
-        let error = loop {
-            match capture.next_frame() {
-                Ok(Some(frame)) => replay.add(frame),
-                Ok(None) => break None,
-                Err(StreamError::Capture(error)) => break Some(error),
-                Err(StreamError::Read(error)) => return Err(error),
-            }
-        };
-        Ok(Self {
-            left_out: capture.left_out().values().sum(),
-            error,
-        })
+/// Replays a capture. A file, unlike a pipe, can be read again if its frames are not in order, so that
+/// nothing has to be kept for that.
+fn replayed(replay: &Replay<'_>, capture: &Path) -> Result<(Replayed, ReadThrough), Failure> {
+    if !is_standard(capture)
+        && fs::metadata(capture).is_ok_and(|about| about.is_file())
+        && let Some(replayed) = read(capture, |source| replay.in_order(source))?
+    {
+        return Ok(replayed);
     }
+    read(capture, |source| replay.in_any_order(source))
 }
 
 fn options(args: &Args, policy: &Policy) -> Options {

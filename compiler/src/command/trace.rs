@@ -1,7 +1,7 @@
 //! `epochgate trace`: what a policy does with every flow of a capture.
 
-use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use policy_lang::policy::{Policy, Verdict};
@@ -10,10 +10,11 @@ use policy_lang::{Headers, Table};
 use serde::Serialize;
 
 use super::finding;
-use crate::capture::{CaptureError, Stream, StreamError};
+use crate::capture::crew::{self, ReadThrough};
+use crate::capture::{Frame, Stream};
 use crate::cli::{Console, PolicyFile, Source, is_standard, name, read};
 use crate::exit::{self, Exit, Failure};
-use crate::flow::{FlowKey, FlowTable, Seen, Totals};
+use crate::flow::{self, FlowKey, FlowTable, Seen, Totals};
 use crate::render::{Report, visible};
 
 /// Show what a policy does with the flows of a capture.
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         Format::Table => table(policy, &file.source, &trace),
         Format::Json => json(policy, &file.source, &trace),
     })?;
-    match trace.error {
+    match trace.read.error {
         None => Ok(Exit::Fine),
         Some(error) => {
             let name = name(&args.capture);
@@ -69,42 +70,42 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
 
 /// What was found in a capture.
 struct Trace {
-    flows: FlowTable,
+    flows: Vec<flow::Flow>,
     totals: Totals,
-    left_out: BTreeMap<u16, u64>,
-    error: Option<CaptureError>,
+    read: ReadThrough,
 }
 
 impl Trace {
     /// Judges all frames of a capture up to where it is damaged.
     fn of(policy: &Policy, capture: Source) -> io::Result<Self> {
         let table = Table::new(policy);
-        let mut capture = Stream::new(capture)?;
-        let mut flows = FlowTable::default();
-        let error = loop {
-            let frame = match capture.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break None,
-                Err(StreamError::Capture(error)) => break Some(error),
-                Err(StreamError::Read(error)) => return Err(error),
-            };
-            let seen = Seen {
-                wire_len: frame.original_len,
-                cut: frame.is_cut(),
-            };
-            let (key, decision) = match Headers::of(frame.bytes) {
-                Some(headers) => (FlowKey::with(&headers), table.decide(&headers)),
-                None => (FlowKey::of(frame.bytes), table.classify(frame.bytes)),
-            };
-            flows.add(key, seen, decision);
-        };
+        let mut workers = vec![FlowTable::default(); crew::size()];
+        let read = crew::look_through(Stream::new(capture), &mut workers, |flows, piece| {
+            for frame in piece.frames() {
+                judge(&table, flows, frame);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let flows = FlowTable::join(workers);
         Ok(Self {
-            totals: flows.totals(),
+            totals: flows.iter().collect(),
             flows,
-            left_out: capture.left_out().clone(),
-            error,
+            read,
         })
     }
+}
+
+fn judge(table: &Table<'_>, flows: &mut FlowTable, frame: Frame<'_>) {
+    let seen = Seen {
+        number: frame.number,
+        wire_len: frame.original_len,
+        cut: frame.is_cut(),
+    };
+    let (key, decision) = match Headers::of(frame.bytes) {
+        Some(headers) => (FlowKey::with(&headers), table.decide(&headers)),
+        None => (FlowKey::of(frame.bytes), table.classify(frame.bytes)),
+    };
+    flows.add(key, seen, decision);
 }
 
 /// What became of a flow as a whole.
@@ -132,11 +133,16 @@ fn table(policy: &Policy, source: &SourceFile, trace: &Trace) -> String {
         "{:>9}  {:>12}  {:<7}  {:<5}  flow",
         "packets", "bytes", "verdict", "rule"
     )];
-    for (flow, of_flow) in trace.flows.flows() {
+    for flow::Flow {
+        key,
+        totals: of_flow,
+        ..
+    } in &trace.flows
+    {
         let (verdict, rules) = (verdict(of_flow), rules(of_flow));
         let (packets, bytes) = (of_flow.packets, of_flow.bytes);
         lines.push(format!(
-            "{packets:>9}  {bytes:>12}  {verdict:<7}  {rules:<5}  {flow}"
+            "{packets:>9}  {bytes:>12}  {verdict:<7}  {rules:<5}  {key}"
         ));
     }
     lines.push(String::new());
@@ -165,7 +171,7 @@ fn table(policy: &Policy, source: &SourceFile, trace: &Trace) -> String {
             totals.cut
         ));
     }
-    for (link_type, packets) in &trace.left_out {
+    for (link_type, packets) in &trace.read.left_out {
         lines.push(format!(
             "{packets:>9}  left out: link type {link_type}, not Ethernet"
         ));
@@ -250,19 +256,19 @@ fn json(policy: &Policy, source: &SourceFile, trace: &Trace) -> String {
             })
             .collect(),
     };
-    let flows = trace.flows.flows().iter().map(|(flow, totals)| Flow {
-        flow: flow.to_string(),
-        verdict: verdict(totals),
-        amounts: amounts(totals),
+    let flows = trace.flows.iter().map(|flow| Flow {
+        flow: flow.key.to_string(),
+        verdict: verdict(&flow.totals),
+        amounts: amounts(&flow.totals),
     });
-    let left_out = trace.left_out.iter();
+    let left_out = trace.read.left_out.iter();
     let whole = Whole {
         flows: flows.collect(),
         totals: amounts(&trace.totals),
         left_out: left_out
             .map(|(&link_type, &packets)| LeftOut { link_type, packets })
             .collect(),
-        error: trace.error.map(|error| error.to_string()),
+        error: trace.read.error.map(|error| error.to_string()),
     };
     // Strings and numbers always become JSON.
     serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n"

@@ -40,10 +40,11 @@ impl Session {
         let Some(text) = Search::default().text(bytes) else {
             return;
         };
-        let text = String::from_utf8_lossy(text);
         let mut address = None;
         let mut section: Option<Section> = None;
-        for line in text.lines().map(str::trim) {
+        for line in text.split(|byte| *byte == b'\n').filter(|line| tells(line)) {
+            let line = String::from_utf8_lossy(line);
+            let line = line.trim();
             match line.split_once('=') {
                 Some(("v", _)) => {
                     self.close(&mut section, address);
@@ -91,6 +92,17 @@ impl Session {
     #[must_use]
     pub fn clock(&self, end: SocketAddr, payload_type: u8) -> Option<Option<u32>> {
         self.ends.get(&end)?.clocks.get(&payload_type).copied()
+    }
+}
+
+/// Whether a line may be one that is read: most are not, and need no closer look.
+fn tells(line: &[u8]) -> bool {
+    match line.trim_ascii_start() {
+        [b'v' | b'c' | b'm', b'=', ..] => true,
+        [b'a', b'=', value @ ..] => value.starts_with(b"rtpmap:"),
+        // White space of other kinds.
+        [first, ..] => !first.is_ascii() || first.is_ascii_control(),
+        [] => false,
     }
 }
 
@@ -151,7 +163,9 @@ fn rtpmap(value: &str) -> Option<(u8, Option<u32>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Session;
+    use proptest::prelude::*;
+
+    use super::{Session, tells};
 
     const OFFER: &str = "INVITE sip:a@b SIP/2.0\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\
         o=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
@@ -173,6 +187,25 @@ mod tests {
         let takes_rtp = |end: &str| session.takes_rtp(end.parse().unwrap());
         assert_eq!(takes_rtp("10.0.0.1:5006"), None);
         assert_eq!(takes_rtp("10.0.0.1:5008"), Some(false), "fax");
+    }
+
+    proptest! {
+        /// No line that would tell something is passed over.
+        #[test]
+        fn lines_that_tell_something_are_read(
+            before in "[ \t\r\u{b}\u{c}\u{85}\u{a0}\u{2003}vcma=x]{0,3}",
+            sign in "[vcmaso]=|a=rtpmap:|rtpmap",
+            behind in any::<Vec<u8>>(),
+        ) {
+            let line = [before.as_bytes(), sign.as_bytes(), &behind].concat();
+            let text = String::from_utf8_lossy(&line);
+            let is_read = match text.trim().split_once('=') {
+                Some(("v" | "c" | "m", _)) => true,
+                Some(("a", value)) => value.starts_with("rtpmap:"),
+                _ => false,
+            };
+            prop_assert!(tells(&line) || !is_read);
+        }
     }
 
     #[test]

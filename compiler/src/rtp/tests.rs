@@ -1,8 +1,9 @@
 //! Which frames are streams.
 
+use policy_lang::Headers;
 use policy_lang::policy::Media;
 
-use super::{Finder, Header, RtpStream};
+use super::{Announced, Candidate, Header, Spotted, Spotter};
 use crate::frame_text::parse;
 
 fn rtp(sequence: u16, ssrc: u32) -> Vec<u8> {
@@ -17,12 +18,30 @@ fn rtp(sequence: u16, ssrc: u32) -> Vec<u8> {
     frame
 }
 
-fn find(frames: &[Vec<u8>]) -> Vec<RtpStream> {
-    let mut finder = Finder::default();
-    for (index, frame) in frames.iter().enumerate() {
-        finder.add(index, frame);
+/// The streams in frames that are in order, with the clocks of their packets.
+fn find(frames: &[Vec<u8>]) -> Vec<(Candidate, Vec<Option<u32>>)> {
+    let (mut spotter, mut announced) = (Spotter::default(), Announced::default());
+    let mut all: Vec<(Candidate, Vec<Option<u32>>)> = Vec::new();
+    for frame in frames {
+        match spotter.look(&Headers::of(frame).unwrap()) {
+            Some(Spotted::Packet(number, header)) => {
+                let number = usize::try_from(number).unwrap();
+                if number == all.len() {
+                    all.push((Candidate::new(spotter.keys()[number]), Vec::new()));
+                }
+                let (candidate, clocks) = &mut all[number];
+                clocks.extend(
+                    candidate
+                        .take(&announced, header)
+                        .map(|packet| packet.clock_rate),
+                );
+            }
+            Some(Spotted::Description(text)) => announced.learn(text),
+            None => {}
+        }
     }
-    finder.finish()
+    all.retain(|(candidate, _)| candidate.is_stream());
+    all
 }
 
 #[test]
@@ -32,10 +51,10 @@ fn packets_that_count_up_are_a_stream() {
         .into();
     let found = find(&frames);
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].key.ssrc, 7);
-    assert_eq!(found[0].packets.len(), 5);
-    assert_eq!(found[0].packets[1].clock_rate, Some(8000));
-    assert!(!found[0].announced);
+    let (stream, clocks) = &found[0];
+    assert_eq!((stream.key().ssrc, stream.packets()), (7, 5));
+    assert_eq!(clocks[..], [Some(8000); 5]);
+    assert!(!stream.announced());
 }
 
 #[test]
@@ -57,22 +76,8 @@ fn an_announced_packet_is_a_stream_alone() {
     sdp.extend(b"SIP/2.0 200 OK\r\n\r\nv=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 40000 RTP/AVP 8\r\n");
     let announced = find(&[sdp.clone(), rtp(1, 7)]);
     assert_eq!(announced.len(), 1);
-    assert!(announced[0].announced);
+    assert!(announced[0].0.announced());
     assert!(find(&[rtp(1, 7), sdp]).is_empty(), "announced too late");
-}
-
-/// The same frames in another order, with the indices of the order in which they were sent.
-#[test]
-fn what_counts_is_when_frames_were_sent() {
-    let frames: Vec<_> = [5, 6, 7, 8, 9].map(|number| rtp(number, 7)).into();
-    let mut finder = Finder::default();
-    for (index, frame) in frames.iter().rev().enumerate() {
-        finder.add(index, frame);
-    }
-    finder.reorder(|index| 4 - index);
-    let (found, expected) = (finder.finish(), find(&frames));
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].packets, expected[0].packets);
 }
 
 #[test]

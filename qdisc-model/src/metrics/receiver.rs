@@ -207,6 +207,11 @@ impl Receiver {
         }
     }
 
+    /// Says what loss does to the codec, where that is only known after the packets.
+    pub fn set_codec(&mut self, codec: Codec) {
+        self.assumptions.codec = codec;
+    }
+
     /// Says that this much more passes from the mouth to the receiver's least transit than assumed,
     /// in milliseconds.
     pub fn add_delay(&mut self, delay_ms: f64) {
@@ -285,12 +290,18 @@ impl Receiver {
 
 /// A time in units of the timestamp, wrapped to 32 bits.
 fn units(at_ms: f64, rate: u32) -> u32 {
-    let units = (at_ms * f64::from(rate) / 1000.0).rem_euclid(4_294_967_296.0);
+    let units = at_ms * f64::from(rate) / 1000.0;
+    // The remainder of a division is slow, and seldom needed.
+    let wrapped = if (0.0..9e18).contains(&units) {
+        units
+    } else {
+        units.rem_euclid(4_294_967_296.0)
+    };
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "within 32 bits by the line above, and the fraction is to go"
+        reason = "the fraction is to go, and what 32 bits don't hold"
     )]
-    let units = units as u64 as u32;
+    let units = wrapped as u64 as u32;
     units
 }
 
@@ -316,6 +327,20 @@ mod tests {
 
     fn at(n: u16) -> f64 {
         f64::from(n) * 20.0
+    }
+
+    #[test]
+    fn times_wrap_like_timestamps() {
+        let mut at_ms = 0.1;
+        while at_ms < 1e18 {
+            for rate in [8000, 11_025, 90_000] {
+                let units = at_ms * f64::from(rate) / 1000.0;
+                let remainder = units.rem_euclid(4_294_967_296.0).floor();
+                assert_eq!(f64::from(super::units(at_ms, rate)), remainder, "{at_ms}");
+            }
+            at_ms *= 1.37;
+        }
+        assert_eq!(super::units(-1000.0, 8000), u32::MAX - 7999);
     }
 
     #[test]

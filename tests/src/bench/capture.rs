@@ -58,31 +58,48 @@ pub(super) fn table(root: &Path) -> anyhow::Result<String> {
         ),
     ];
     let mut times = [const { Vec::new() }; 3];
+    let mut processors = [0; 3];
     time(&commands[0].1)?;
     for _ in 0..ROUNDS {
-        for ((_, command), times) in commands.iter().zip(&mut times) {
-            times.push(time(command)?.as_secs_f64());
+        for (number, (_, command)) in commands.iter().enumerate() {
+            let before = processor_ticks()?;
+            times[number].push(time(command)?.as_secs_f64());
+            processors[number] += processor_ticks()? - before;
         }
     }
     let mut table = format!(
         "One capture of {frames} frames, {} MB: the Ethernet frames of the real captures, one after the\n\
          other and over again, with their times shifted. Whole processes on a file that is in memory; the\n\
          median of {ROUNDS} rounds, in each of which the programs take turns. The ratio is that of the times\n\
-         of one round: below 1 is faster than tcpdump. `epochgate` reads ahead in a second thread.\n\n\
-         | command | time | against tcpdump |\n|---|---|---|\n",
+         of one round: below 1 is faster than tcpdump. `epochgate` works in as many threads as there are\n\
+         processors, up to four; the processor time is that of all of them, on average.\n\n\
+         | command | time | against tcpdump | processor time |\n|---|---|---|---|\n",
         bytes / 1_000_000,
     );
     let tcpdump = times[0].clone();
-    for ((name, _), times) in commands.iter().zip(&mut times) {
+    for (((name, _), times), ticks) in commands.iter().zip(&mut times).zip(processors) {
         let mut ratios: Vec<f64> = times.iter().zip(&tcpdump).map(|(a, b)| a / b).collect();
         let _ = writeln!(
             table,
-            "| {name} | {:.0} ms | {:.2} |",
+            "| {name} | {:.0} ms | {:.2} | {:.0} ms |",
             median(times) * 1e3,
-            median(&mut ratios)
+            median(&mut ratios),
+            1e3 * ticks as f64 / TICKS_PER_SECOND / ROUNDS as f64,
         );
     }
     Ok(table)
+}
+
+/// What Linux counts processor time of processes in, on every machine.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processor time of all children that have ended.
+fn processor_ticks() -> anyhow::Result<u64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // Fields 16 and 17, in user and in kernel mode; the name, field 2, may have spaces in it.
+    let (_, behind_name) = stat.rsplit_once(')').context("no name")?;
+    let fields = behind_name.split_whitespace().skip(13).take(2);
+    Ok(fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?)
 }
 
 /// Writes the large capture; says how many frames and bytes it has.
