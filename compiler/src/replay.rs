@@ -4,7 +4,6 @@
 //! The capture is taken for what the guest sent and when. A frame with verdict `bypass` leaves
 //! when it was sent, one with `buffer` when its epoch is committed, in its order and without time
 //! on the wire. A pause of the guest delays what was sent in it to its end.
-
 //!
 //! Frames are judged in several threads, and go through the gate in order, by whichever thread has the
 //! next ones. What is held in memory is what the gate holds, and two receivers for each stream. Only a

@@ -142,7 +142,7 @@ fn figures_are_those_that_tshark_prints() {
         }
         // It calls a single packet a stream; we don't, unless an SDP said so.
         for (key, theirs) in &guessed {
-            let few = theirs.packets < FEWEST as u64;
+            let few = theirs.packets < FEWEST;
             assert!(ours.contains_key(key) || few, "{} {key:x?}", file.display());
         }
         if !ours.is_empty() {
