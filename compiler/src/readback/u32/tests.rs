@@ -11,7 +11,9 @@ use policy_lang::Space;
 use super::{read_batch, read_listing};
 use crate::readback::{Outcome, ReadbackError};
 
-const NODES: usize = 1 << 20;
+/// Far more than is used at a time: what is not used any more is collected by a thread, which on a busy
+/// machine may come late.
+const NODES: usize = 1 << 23;
 const HOLD: &str = "action mirred egress redirect dev ifb0";
 /// What starts a filter of preference 10.
 const ALL: &str = "filter add dev vif0 ingress pref 10 protocol all";
