@@ -13,12 +13,14 @@
 //! gate.
 
 mod figures;
+pub mod json;
+pub mod page;
 mod streams;
 mod take;
 mod through;
 
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 
 use policy_lang::{Policy, Table};
@@ -29,6 +31,7 @@ use qdisc_model::schedule::Schedule;
 use crate::capture::crew::{self, ReadThrough};
 use crate::capture::turns::Turns;
 use crate::capture::{Frame, Record, Stream};
+use crate::flow::Ends;
 use crate::rtp::RtpStream;
 
 pub use figures::{Behind, Figures};
@@ -59,6 +62,48 @@ pub struct Compared {
     pub before: Figures,
     /// Behind the gate.
     pub after: Figures,
+}
+
+impl Compared {
+    /// Where it comes from and where it goes: addresses with ports.
+    #[must_use]
+    pub fn ends(&self) -> (String, String) {
+        match self.stream.key.flow.ends {
+            Ends::Ip {
+                src,
+                dst,
+                ports: Some((sport, dport)),
+                ..
+            } => (
+                SocketAddr::new(src, sport).to_string(),
+                SocketAddr::new(dst, dport).to_string(),
+            ),
+            _ => (String::new(), String::new()),
+        }
+    }
+
+    /// What the policy does to it.
+    #[must_use]
+    pub fn verdict(&self) -> &'static str {
+        match self.held {
+            0 => "bypass",
+            held if held == self.before.packets => "buffer",
+            _ => "both",
+        }
+    }
+}
+
+/// A replay with all that is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// What became of the capture.
+    pub replayed: &'a Replayed,
+    /// Packets that are no Ethernet frames.
+    pub left_out: u64,
+    /// Why the capture was replayed up to there only.
+    pub error: Option<&'a str>,
 }
 
 /// What became of a capture.

@@ -8,7 +8,11 @@
 mod browser;
 mod told;
 
+use std::time::Duration;
+
 use browser::Browser;
+use compiler::capture::Record;
+use compiler::replay::{self, Compared};
 use compiler::report::{Block, Page, html};
 use compiler::simulate;
 use compiler::simulate::paper::{Figure, reproduce};
@@ -19,7 +23,7 @@ use policy_lang::source::SourceFile;
 use policy_lang::{Policy, check};
 use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::packet::Verdict;
-use qdisc_model::schedule::Timer;
+use qdisc_model::schedule::{Schedule, Timer};
 use qdisc_model::simulate::{Bulk, Calls, Checkpoints, Codec, Config, Failover, Network, Verdicts};
 use serde_json::Value;
 use tests::skip;
@@ -149,6 +153,66 @@ fn compared() -> Report {
     }
 }
 
+/// Packets of a call, one each 20 ms; [`media`] holds those of all but the first.
+fn packets(call: u16) -> Vec<Record> {
+    let ports = [
+        "20000 > 192.0.2.9:30000",
+        "9000 > 192.0.2.9:30002",
+        "9002 > 192.0.2.9:30004",
+    ];
+    let frame = |n: u16| {
+        let text = format!(
+            "udp 10.0.0.2:{} payload 8008{n:04x}{:08x}{:08x} len 172",
+            ports[usize::from(call)],
+            u32::from(n) * 160,
+            0xabc0 + u32::from(call),
+        );
+        let frame = compiler::frame_text::parse(&text).unwrap();
+        let time = Duration::from_millis(20 * u64::from(n) + u64::from(call));
+        Record {
+            number: 3 * u64::from(n) + u64::from(call) + 1,
+            time,
+            original_len: u32::try_from(frame.len()).unwrap(),
+            frame,
+        }
+    };
+    (0..100).map(frame).collect()
+}
+
+/// As `epochgate replay` makes it, of a call that passes and two that are held.
+fn replayed() -> Report {
+    let (_, policy) = media();
+    let options = replay::Options {
+        schedule: Schedule {
+            interval: 300 * MS,
+            timer: Timer::AfterCommit,
+            pause: 10 * MS,
+            transfer: 5 * MS,
+        },
+        limit: 1 << 20,
+        guest: Vec::new(),
+        assumptions: Assumptions::default(),
+    };
+    let mut records = [packets(0), packets(1), packets(2)].concat();
+    records.sort_by_key(|record| record.number);
+    let replayed = replay::replay(&policy, &options, &records);
+    let verdicts: Vec<_> = replayed.streams.iter().map(Compared::verdict).collect();
+    assert_eq!(verdicts, ["bypass", "buffer", "buffer"]);
+    let told = replay::Told {
+        options: &options,
+        replayed: &replayed,
+        left_out: 0,
+        error: None,
+    };
+    Report {
+        name: "replay",
+        page: replay::page::page(NAME, "three calls", &told),
+        json: serde_json::from_str(&replay::json::replayed(&told)).unwrap(),
+        told: told::replay(3),
+        charts: 2,
+    }
+}
+
 /// What `inspect.js` finds in the page at a width and with a colour scheme.
 fn inspected(browser: &mut Browser, width: u32, scheme: &str) -> Value {
     browser.look(width, scheme);
@@ -176,7 +240,7 @@ fn pages_in_a_browser() {
     };
     let place = tempfile::tempdir().unwrap();
     let mut browser = Browser::start(&chromium, place.path());
-    for report in [tuned(), compared(), paper()] {
+    for report in [tuned(), compared(), paper(), replayed()] {
         let Report { name, page, .. } = &report;
         let file = place.path().join(format!("{name}.html"));
         std::fs::write(&file, html::page(page)).unwrap();
@@ -332,7 +396,7 @@ fn numbers_are_those_of_the_json(seen: &Value, page: &Page, at: &str) {
     let made = blocks
         .filter(|block| matches!(block, Block::Table(_)))
         .count();
-    assert!(made >= 2, "{at}: {made} tables");
+    assert!(made >= 1, "{at}: no table");
     assert_eq!((tables.len(), shown.len()), (made, made), "{at}");
     let mut numbers = 0;
     for (table, shown) in tables.iter().zip(shown) {

@@ -84,6 +84,38 @@ pub(crate) fn tune(points: usize) -> Told {
     }
 }
 
+/// So many streams, each as captured and behind the gate.
+pub(crate) fn replay(streams: usize) -> Told {
+    let numbers = [
+        (6, "packets"),
+        (7, "lost"),
+        (8, "lost_percent"),
+        (9, "max_delta_ms"),
+        (10, "mean_jitter_ms"),
+        (11, "max_jitter_ms"),
+        (12, "longest_burst"),
+        (13, "fixed/late"),
+        (14, "mos"),
+    ];
+    let mut cells = Vec::new();
+    for stream in 0..streams {
+        for (side, row) in [("before", 2 * stream), ("after", 2 * stream + 1)] {
+            for (column, number) in numbers {
+                cells.push((
+                    row,
+                    column,
+                    format!("/streams/{stream}/{side}/{number}"),
+                    1.0,
+                ));
+            }
+        }
+    }
+    Told {
+        table: "streams",
+        cells,
+    }
+}
+
 impl Told {
     /// The first cell that says something else.
     pub(crate) fn differs(&self, seen: &Value, json: &Value) -> Option<String> {

@@ -73,6 +73,18 @@ impl Outputs {
         for_terminal: &Page,
         console: &mut Console,
     ) -> Result<(), Failure> {
+        let width = console.width();
+        self.write_text(json, page, || text::page(for_terminal, width), console)
+    }
+
+    /// Writes the files, then prints, on a terminal a text of the caller's.
+    pub(super) fn write_text(
+        &self,
+        json: impl FnOnce() -> String,
+        page: &Page,
+        text: impl FnOnce() -> String,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
         let files = self.files(page);
         for directory in self.directories() {
             make_directory(directory)?;
@@ -89,8 +101,7 @@ impl Outputs {
         if self.json {
             return console.raw(&json());
         }
-        let report = text::page(for_terminal, console.width());
-        report
+        text()
             .lines()
             .try_for_each(|line| console.raw(&(visible(line) + "\n")))
     }
@@ -147,7 +158,7 @@ impl Outputs {
 }
 
 /// The tables that stand for a whole report.
-const MAIN: [&str; 3] = ["comparison", "paper", "curve"];
+const MAIN: [&str; 4] = ["comparison", "paper", "curve", "streams"];
 
 fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "csv")

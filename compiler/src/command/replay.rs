@@ -8,7 +8,6 @@ use std::time::Duration;
 use policy_lang::policy::{Overflow, Policy};
 use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::schedule::{Schedule, Timer};
-use serde::Serialize;
 
 use crate::capture::crew::ReadThrough;
 use crate::capture::write;
@@ -16,10 +15,11 @@ use crate::cli::{
     Artefact, Console, PolicyFile, duration, is_standard, name, positive_duration, read, write_all,
 };
 use crate::exit::{self, Exit, Failure};
-use crate::flow::{Ends, FlowKey};
 use crate::render::{Report, visible};
-use crate::replay::{Compared, Figures, Options, Replay, Replayed};
+use crate::replay::{Figures, Options, Replay, Replayed, Told, json, page};
 use crate::script;
+
+use super::outputs::Outputs;
 
 /// The interval of `xl remus` unless it is told another.
 pub(super) const REMUS_INTERVAL: Duration = Duration::from_millis(200);
@@ -63,9 +63,8 @@ pub(crate) struct Args {
     /// Write the frames as they leave the gate to this pcap file.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// Print one JSON object instead of tables.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 /// From when the interval counts.
@@ -93,6 +92,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             "only one of policy and capture can come from standard input",
         ));
     }
+    args.outputs.check()?;
     let file = PolicyFile::open(&args.policy, console)?;
     let Some(policy) = &file.policy else {
         return Ok(Exit::Findings);
@@ -116,16 +116,18 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let error = read
         .error
         .map(|error| format!("`{}`: {error}", name(&args.capture)));
-    console.raw(&if args.json {
-        json(
-            &options,
-            &replayed,
-            read.left_out.values().sum(),
-            error.clone(),
-        )
-    } else {
-        table(&options, &replayed)
-    })?;
+    let told = Told {
+        options: &options,
+        replayed: &replayed,
+        left_out: read.left_out.values().sum(),
+        error: error.as_deref(),
+    };
+    args.outputs.write_text(
+        || json::replayed(&told),
+        &page::page(file.source.name(), &name(&args.capture), &told),
+        || table(&options, &replayed),
+        console,
+    )?;
     match error {
         None => Ok(Exit::Fine),
         Some(error) => {
@@ -173,41 +175,12 @@ pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn milliseconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e6
-}
-
-/// The ends of a stream.
-fn ends(flow: FlowKey) -> (String, String) {
-    match flow.ends {
-        Ends::Ip {
-            src,
-            dst,
-            ports: Some((sport, dport)),
-            ..
-        } => (
-            std::net::SocketAddr::new(src, sport).to_string(),
-            std::net::SocketAddr::new(dst, dport).to_string(),
-        ),
-        _ => (String::new(), String::new()),
-    }
-}
-
-/// What the policy does to a stream.
-fn verdict(compared: &Compared) -> &'static str {
-    match compared.held {
-        0 => "bypass",
-        held if held == compared.before.packets => "buffer",
-        _ => "both",
-    }
-}
-
 fn table(options: &Options, replayed: &Replayed) -> String {
     let schedule = options.schedule;
     let mut lines = vec![
         format!(
             "checkpoint every {} ms, gate of {} bytes",
-            milliseconds(schedule.period()),
+            schedule.period() as f64 / 1e6,
             options.limit
         ),
         format!(
@@ -242,8 +215,8 @@ fn table(options: &Options, replayed: &Replayed) -> String {
         ));
     }
     for compared in &replayed.streams {
-        let (src, dst) = ends(compared.stream.key.flow);
-        lines.push(format!("{src} > {dst}: {}", verdict(compared)));
+        let (src, dst) = compared.ends();
+        lines.push(format!("{src} > {dst}: {}", compared.verdict()));
         let ssrc = format!("{:#010X}", compared.stream.key.ssrc).replace("0X", "0x");
         lines.push(row(&ssrc, "before", &compared.before));
         lines.push(row("", "after", &compared.after));
@@ -271,104 +244,4 @@ fn row(ssrc: &str, when: &str, figures: &Figures) -> String {
         figures.longest_burst,
         or_dash(figures.mos, 2),
     )
-}
-
-/// All of the result; `schema` names its shape.
-#[derive(Serialize)]
-struct Whole {
-    schema: &'static str,
-    gate: GateJson,
-    receiver: ReceiverJson,
-    frames: FramesJson,
-    streams: Vec<StreamJson>,
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct GateJson {
-    interval_ms: f64,
-    period_ms: f64,
-    pause_ms: f64,
-    transfer_ms: f64,
-    limit_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct ReceiverJson {
-    jitter_buffer_ms: f64,
-    adaptive_least_ms: f64,
-    adaptive_most_ms: f64,
-    delay_ms: f64,
-}
-
-#[derive(Serialize)]
-struct FramesJson {
-    bypassed: u64,
-    held: u64,
-    overflow: u64,
-    foreign: u64,
-    left_out: u64,
-    most_held_packets: u64,
-    most_held_bytes: u64,
-    mean_wait_ms: f64,
-    max_wait_ms: f64,
-}
-
-#[derive(Serialize)]
-struct StreamJson {
-    ssrc: String,
-    src: String,
-    dst: String,
-    announced: bool,
-    verdict: &'static str,
-    before: Figures,
-    after: Figures,
-}
-
-fn json(options: &Options, replayed: &Replayed, left_out: u64, error: Option<String>) -> String {
-    let (schedule, assumptions) = (options.schedule, options.assumptions);
-    let whole = Whole {
-        schema: "epochgate-replay-1",
-        gate: GateJson {
-            interval_ms: milliseconds(schedule.interval),
-            period_ms: milliseconds(schedule.period()),
-            pause_ms: milliseconds(schedule.pause),
-            transfer_ms: milliseconds(schedule.transfer),
-            limit_bytes: options.limit,
-        },
-        receiver: ReceiverJson {
-            jitter_buffer_ms: assumptions.fixed_ms,
-            adaptive_least_ms: assumptions.adaptive_ms.0,
-            adaptive_most_ms: assumptions.adaptive_ms.1,
-            delay_ms: assumptions.delay_ms,
-        },
-        frames: FramesJson {
-            bypassed: replayed.bypassed.packets,
-            held: replayed.held.packets,
-            overflow: replayed.overflow.packets,
-            foreign: replayed.foreign,
-            left_out,
-            most_held_packets: replayed.most_held.packets,
-            most_held_bytes: replayed.most_held.bytes,
-            mean_wait_ms: replayed.waited_ms.0,
-            max_wait_ms: replayed.waited_ms.1,
-        },
-        streams: replayed.streams.iter().map(stream_json).collect(),
-        error,
-    };
-    // Strings and numbers always become JSON.
-    serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n"
-}
-
-fn stream_json(compared: &Compared) -> StreamJson {
-    let (src, dst) = ends(compared.stream.key.flow);
-    StreamJson {
-        ssrc: format!("{:#010x}", compared.stream.key.ssrc),
-        src,
-        dst,
-        announced: compared.stream.announced,
-        verdict: verdict(compared),
-        before: compared.before.clone(),
-        after: compared.after.clone(),
-    }
 }

@@ -16,7 +16,7 @@ use crate::report::{Column, Line, Section, Style, Table};
 use super::traffic::Told;
 
 /// Why jitter does not stand alone.
-const SATURATES: &str = "The jitter of RFC 3550 saturates near twice the packet time however long \
+pub(crate) const SATURATES: &str = "The jitter of RFC 3550 saturates near twice the packet time however long \
 packets are held: read it with the gaps, the bursts and the late packets.";
 
 /// The verdicts on a frame of each kind of traffic.
