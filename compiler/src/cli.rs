@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use console::Console;
-pub(crate) use input::{Source, bytes, is_standard, name, read};
+pub(crate) use input::{Source, bytes, is_standard, name, read_long};
 pub(crate) use output::{Artefact, make_directory, replace, write_all};
 pub(crate) use policy_file::{PolicyFile, read_text, report_all};
 pub(crate) use quantity::{

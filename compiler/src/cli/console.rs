@@ -1,6 +1,11 @@
 //! Where a verb speaks: results to standard output, findings and progress to standard error.
 
+use std::fmt;
 use std::io::{self, IsTerminal, StderrLock, StdoutLock, Write};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use policy_lang::source::SourceFile;
@@ -84,6 +89,37 @@ impl Console {
             shown: false,
         }
     }
+
+    /// Does `work`, which counts up `done`, and shows meanwhile how many of `all` it has done, or how
+    /// many there are so far if nobody knows all. Where that is not shown, `work` gets no thread of its
+    /// own.
+    pub(crate) fn counting<T: Send>(
+        &mut self,
+        what: &'static str,
+        (done, all): (&AtomicU64, Option<u64>),
+        work: impl FnOnce() -> T + Send,
+    ) -> T {
+        if !self.progress {
+            return work();
+        }
+        let mut progress = self.progress(what);
+        let (ended, end) = sync_channel::<()>(0);
+        thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                // Dropped at the end, however that comes.
+                let _ended = ended;
+                work()
+            });
+            while end.recv_timeout(PATIENCE / 4) == Err(RecvTimeoutError::Timeout) {
+                let done = done.load(Ordering::Relaxed);
+                match all {
+                    Some(all) => progress.update(done.min(all), all),
+                    None => progress.show(format_args!("{done}")),
+                }
+            }
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
 }
 
 /// The width of a terminal; a file or a pipe always gets the same.
@@ -115,10 +151,14 @@ pub(crate) struct Progress<'a> {
 impl Progress<'_> {
     /// Says that `done` of `all` are done. That it can't be said is no reason to stop the work.
     pub(crate) fn update(&mut self, done: u64, all: u64) {
+        self.show(format_args!("{done} of {all}"));
+    }
+
+    fn show(&mut self, amount: fmt::Arguments<'_>) {
         if self.console.progress && Instant::now() >= self.due {
             self.due = Instant::now() + PATIENCE / 4;
             self.shown = true;
-            let _ = write!(self.console.err, "\r{}: {done} of {all}", self.what);
+            let _ = write!(self.console.err, "\r{}: {amount}", self.what);
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use policy_lang::diagnostic::Diagnostic;
 use policy_lang::source::SourceFile;
 use policy_lang::syntax::MAX_POLICY_BYTES;
 
+use super::Console;
 use crate::exit::Failure;
 
 /// What the user calls standard input and standard output.
@@ -57,15 +60,64 @@ pub(crate) fn read<T>(
     path: &Path,
     work: impl FnOnce(Source) -> io::Result<T>,
 ) -> Result<T, Failure> {
-    let open = || -> io::Result<Source> {
-        Ok(if is_standard(path) {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path)?)
-        })
+    open(path)
+        .and_then(|(source, _)| work(source))
+        .map_err(|source| unread(path, source))
+}
+
+/// The same for what may be long: the console shows how much of it has been read.
+pub(crate) fn read_long<T: Send>(
+    path: &Path,
+    console: &mut Console,
+    work: impl FnOnce(Source) -> io::Result<T> + Send,
+) -> Result<T, Failure> {
+    let (source, length) = open(path).map_err(|source| unread(path, source))?;
+    let kibibytes = Arc::new(AtomicU64::new(0));
+    let source = Counted {
+        source,
+        rest: 0,
+        kibibytes: Arc::clone(&kibibytes),
     };
-    open().and_then(work).map_err(|source| Failure::Read {
+    let all = length.map(|length| length.div_ceil(KIBIBYTE));
+    console
+        .counting("KiB read", (&kibibytes, all), || work(Box::new(source)))
+        .map_err(|source| unread(path, source))
+}
+
+/// Opens what is named; how long it is, if that is known.
+fn open(path: &Path) -> io::Result<(Source, Option<u64>)> {
+    if is_standard(path) {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+fn unread(path: &Path, source: io::Error) -> Failure {
+    Failure::Read {
         name: name(path),
         source,
-    })
+    }
+}
+
+const KIBIBYTE: u64 = 1024;
+
+/// Counts what is read.
+struct Counted {
+    source: Source,
+    /// Bytes that are no whole kibibyte yet.
+    rest: u64,
+    kibibytes: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.rest += u64::try_from(count).unwrap_or(u64::MAX);
+        self.kibibytes
+            .fetch_add(self.rest / KIBIBYTE, Ordering::Relaxed);
+        self.rest %= KIBIBYTE;
+        Ok(count)
+    }
 }

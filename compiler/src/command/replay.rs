@@ -12,7 +12,8 @@ use qdisc_model::schedule::{Schedule, Timer};
 use crate::capture::crew::ReadThrough;
 use crate::capture::write;
 use crate::cli::{
-    Artefact, Console, PolicyFile, duration, is_standard, name, positive_duration, read, write_all,
+    Artefact, Console, PolicyFile, duration, is_standard, name, positive_duration, read_long,
+    write_all,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::render::{Report, visible};
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     }
     let options = options(args, policy);
     let replay = Replay::new(policy, options.clone(), args.write.is_some());
-    let (replayed, read) = replayed(&replay, &args.capture)?;
+    let (replayed, read) = replayed(&replay, &args.capture, console)?;
     if let Some(path) = &args.write {
         write_all(&[Artefact {
             path: path.clone(),
@@ -139,14 +140,18 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
 
 /// Replays a capture. A file, unlike a pipe, can be read again if its frames are not in order, so that
 /// nothing has to be kept for that.
-fn replayed(replay: &Replay<'_>, capture: &Path) -> Result<(Replayed, ReadThrough), Failure> {
+fn replayed(
+    replay: &Replay<'_>,
+    capture: &Path,
+    console: &mut Console,
+) -> Result<(Replayed, ReadThrough), Failure> {
     if !is_standard(capture)
         && fs::metadata(capture).is_ok_and(|about| about.is_file())
-        && let Some(replayed) = read(capture, |source| replay.in_order(source))?
+        && let Some(replayed) = read_long(capture, console, |source| replay.in_order(source))?
     {
         return Ok(replayed);
     }
-    read(capture, |source| replay.in_any_order(source))
+    read_long(capture, console, |source| replay.in_any_order(source))
 }
 
 fn options(args: &Args, policy: &Policy) -> Options {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::finding;
 use crate::capture::crew::{self, ReadThrough};
 use crate::capture::{Frame, Stream};
-use crate::cli::{Console, PolicyFile, Source, is_standard, name, read};
+use crate::cli::{Console, PolicyFile, Source, is_standard, name, read_long};
 use crate::exit::{self, Exit, Failure};
 use crate::flow::{self, FlowKey, FlowTable, Seen, Totals};
 use crate::render::{Report, visible};
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let Some(policy) = &file.policy else {
         return Ok(Exit::Findings);
     };
-    let trace = read(&args.capture, |capture| Trace::of(policy, capture))?;
+    let trace = read_long(&args.capture, console, |capture| Trace::of(policy, capture))?;
     console.raw(&match args.format {
         Format::Table => table(policy, &file.source, &trace),
         Format::Json => json(policy, &file.source, &trace),

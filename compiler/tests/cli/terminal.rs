@@ -2,10 +2,13 @@
 //! a file or a pipe.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
+use compiler::capture::{Record, write};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -24,13 +27,26 @@ fn terminal() -> (File, OwnedFd) {
 
 /// What a run that ends well shows on a terminal as its standard error.
 fn shown(args: &[&str]) -> String {
+    shown_of(args, &[])
+}
+
+/// The same of a run that gets these on its standard input, one after the other with time between them.
+fn shown_of(args: &[&str], pieces: &[&[u8]]) -> String {
     let (mut looker, end) = terminal();
     let mut child = command(args)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(end)
         .spawn()
         .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 {
+            thread::sleep(Duration::from_millis(1_600));
+        }
+        stdin.write_all(piece).unwrap();
+    }
+    drop(stdin);
     let mut shown = Vec::new();
     // With the last program gone reading ends, on Linux as an error.
     let _ = looker.read_to_end(&mut shown);
@@ -85,6 +101,33 @@ fn long_tunings_say_so_too() {
         text.split_whitespace().map(str::to_owned).collect()
     });
     counts(&shown, "runs done");
+}
+
+/// Of a pipe nobody knows how long it is.
+#[test]
+fn long_captures_say_how_much_is_read() {
+    let frame = compiler::frame_text::parse("udp 10.0.0.2:9000 > 192.0.2.9:9000 len 1000").unwrap();
+    let record = |number| Record {
+        number,
+        time: Duration::from_millis(number),
+        original_len: 1042,
+        frame: frame.clone(),
+    };
+    let records: Vec<Record> = (1..=8).map(record).collect();
+    let capture = write::pcap(&records);
+    let (first, rest) = capture.split_at(5 * 1024);
+    for verb in ["trace", "replay"] {
+        let shown = shown_of(&[verb, "examples/voip.gate", "-"], &[first, rest]);
+        let lines = shown.strip_suffix("\r\u{1b}[K").expect(&shown);
+        assert!(
+            lines.split('\r').skip(1).all(|line| line == "KiB read: 5"),
+            "{shown:?}"
+        );
+        assert_eq!(
+            shown_of(&[verb, "examples/voip.gate", "-"], &[&capture]),
+            ""
+        );
+    }
 }
 
 #[test]
