@@ -1,5 +1,5 @@
 //! What runs in a guest for `cargo xtask measured`: measures what the example policies do to calls
-//! (`tests::measure`) for so many seconds, prints it as it stands in docs/measured.md, and behind it
+//! (`tests::measure`) for so many seconds, prints it as it stands in docs/paper.md, and behind it
 //! what came out at the far side (`tests::measure::transcript`).
 
 use std::process::ExitCode;

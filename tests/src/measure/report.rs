@@ -3,7 +3,7 @@
 use super::{Caller, Report};
 
 impl Report {
-    /// Everything as it stands in docs/measured.md; `release` is that of the kernel.
+    /// Everything as it stands in docs/paper.md; `release` is that of the kernel.
     #[must_use]
     pub fn tell(&self, release: &str) -> String {
         format!(

@@ -24,7 +24,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
   kmod    builds the kernel module and tries it in guests; `cargo xtask kmod --help`
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
-  measured  calls through example policies, measured in a guest; writes docs/measured.md
+  measured  calls through example policies, measured in a guest; writes docs/paper.md
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
           as `classify`, only these sections
   tidy    only the rules on the sources themselves: length, heads, links, crate directions

@@ -1,5 +1,5 @@
 //! `cargo xtask measured`: what the example policies do to calls, measured in a guest; writes the table
-//! of docs/measured.md, and asks tshark about the calls if there is one.
+//! of docs/paper.md, and asks tshark about the calls if there is one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const USAGE: &str = "\
 usage: cargo xtask measured [--target TARGET] [--seconds N] [--caller sipp|own]
 
 Boots a guest (default qemu:6.1), sends calls through the rules of several example policies at once for
-N seconds (default 60), prints the table and puts it into docs/measured.md: first with calls by sipp,
+N seconds (default 60), prints the table and puts it into docs/paper.md: first with calls by sipp,
 then with calls by a sender of ours, or with one of them. tshark, if it is there, has to print the same
 of each call.
 ";
@@ -54,7 +54,7 @@ pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> 
             }
         }
     }
-    let path = sh.current_dir().join("docs/measured.md");
+    let path = sh.current_dir().join("docs/paper.md");
     for caller in callers {
         let text = measure(kernel, seconds, caller)?;
         println!("{text}");
@@ -65,8 +65,8 @@ pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> 
         let document = fs::read_to_string(&path)?;
         let (before, rest) = document
             .split_once(begin)
-            .context("no mark in docs/measured.md")?;
-        let (_, after) = rest.split_once(END).context("no end in docs/measured.md")?;
+            .context("no mark in docs/paper.md")?;
+        let (_, after) = rest.split_once(END).context("no end in docs/paper.md")?;
         fs::write(&path, format!("{before}{begin}{text}\n{END}{after}"))?;
     }
     Ok(ExitCode::SUCCESS)
