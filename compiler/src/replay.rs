@@ -189,7 +189,7 @@ impl<'policy> Replay<'policy> {
             .collect();
         let turns = Turns::new(taker);
         let read = crew::look_through(Stream::new(source), &mut takers, |taker, piece| {
-            turns.bring(piece.number(), taker.take(piece.frames()), &take)
+            turns.bring(piece.number(), || taker.take(piece.frames()), &take)
         })?;
         let taker = turns.into_taker();
         let taker = taker.ok_or_else(|| io::Error::other("a thread has not come back"))?;

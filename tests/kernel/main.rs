@@ -21,6 +21,7 @@ mod u32;
 mod u32_readback;
 mod xen;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread;
 
@@ -120,6 +121,15 @@ pub(crate) fn numbers() -> impl Iterator<Item = usize> {
     (first..).step_by(step)
 }
 
+/// How many trials run at a time. Half of its time one waits for the kernel to take its devices away,
+/// so that two fit on a core; a guest with one processor is emulated, and gets one.
+fn at_a_time() -> usize {
+    match thread::available_parallelism().map_or(1, NonZero::get) {
+        1 => 1,
+        cores => 2 * cores,
+    }
+}
+
 fn main() -> ExitCode {
     // Called by the name of the program, this is the program: trials can run it.
     let called = std::env::args_os().next().unwrap_or_default();
@@ -127,15 +137,7 @@ fn main() -> ExitCode {
         return compiler::cli::main();
     }
     let mut arguments = Arguments::from_args();
-    // Half of the time a trial waits for the kernel to take its devices away.
-    arguments
-        .test_threads
-        .get_or_insert(
-            thread::available_parallelism().map_or(1, |cores| match cores.get() {
-                1 => 1,
-                several => 2 * several,
-            }),
-        );
+    arguments.test_threads.get_or_insert_with(at_a_time);
     let here = Here::look();
     if here.no_lab.is_some() && std::env::var_os("EPOCHGATE_KERNEL").is_some_and(|v| v == "require")
     {

@@ -59,16 +59,20 @@ fn printed(line: &str) -> Option<(Key, Printed)> {
     let [.., packets, lost, _percent] = head else {
         return None;
     };
-    let times: &[&str; 6] = times.try_into().ok()?;
-    let printed = Printed {
-        packets: packets.parse().ok()?,
-        lost: lost.parse().ok()?,
-        milliseconds: times.map(str::to_owned),
-    };
-    Some((key, printed))
+    Some((key, Printed::read(packets, lost, times)?))
 }
 
 impl Printed {
+    /// Reads them as they are printed, `times` being six.
+    pub(crate) fn read(packets: &str, lost: &str, times: &[&str]) -> Option<Self> {
+        let times: &[&str; 6] = times.try_into().ok()?;
+        Some(Self {
+            packets: packets.parse().ok()?,
+            lost: lost.parse().ok()?,
+            milliseconds: times.map(str::to_owned),
+        })
+    }
+
     /// Our figures as tshark would print them.
     #[must_use]
     pub fn of(figures: &Figures) -> Self {

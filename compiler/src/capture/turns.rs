@@ -41,14 +41,21 @@ impl<P, T> Turns<P, T> {
         }
     }
 
-    /// Brings a piece, which `take` gives to the taker now or later. To break off ends it for all.
+    /// Makes a piece and brings it; `take` gives it to the taker now or later. To break off ends it for
+    /// all, and so does a panic: the others would wait for a piece that never comes.
     pub fn bring(
         &self,
         number: u64,
-        piece: P,
+        make: impl FnOnce() -> P,
         take: impl Fn(&mut T, P) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let made = catch_unwind(AssertUnwindSafe(make));
         let mut state = locked(&self.state);
+        let piece = made.unwrap_or_else(|panic| {
+            state.ended = true;
+            self.passed_on.notify_all();
+            resume_unwind(panic)
+        });
         while number > state.next + AHEAD && !state.ended {
             let woken = self.passed_on.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +117,7 @@ mod tests {
                                 ControlFlow::Continue(())
                             }
                         };
-                        if number > last || turns.bring(number, number, brought).is_break() {
+                        if number > last || turns.bring(number, || number, brought).is_break() {
                             break;
                         }
                     }
@@ -125,6 +132,22 @@ mod tests {
         for threads in 1..=5 {
             assert!(brought(threads, 5000, u64::MAX).into_iter().eq(0..=5000));
         }
+    }
+
+    /// Whoever is far ahead waits for the piece that is never made.
+    #[test]
+    fn a_panic_leaves_nobody_waiting() {
+        let turns = Turns::new(Vec::new());
+        let take = |taken: &mut Vec<u64>, piece| {
+            taken.push(piece);
+            ControlFlow::Continue(())
+        };
+        thread::scope(|scope| {
+            let ahead = scope.spawn(|| (1..100).all(|n| turns.bring(n, || n, take).is_continue()));
+            let dead = scope.spawn(|| turns.bring(0, || panic!("on purpose"), take));
+            assert!(dead.join().is_err());
+            assert!(!ahead.join().unwrap());
+        });
     }
 
     #[test]

@@ -55,9 +55,10 @@ fn shown_of(args: &[&str], pieces: &[&[u8]]) -> String {
 }
 
 /// A longer and longer run, until it is long enough for a line of progress.
-fn first_shown(args: impl Fn(u64) -> Vec<String>) -> (Vec<String>, String) {
+fn first_shown(text: &str) -> (Vec<String>, String) {
     for seconds in [30, 120, 480, 1920] {
-        let args = args(seconds);
+        let text = format!("{text} --duration {seconds}s");
+        let args: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
         let shown = shown(&words);
         if !shown.is_empty() {
@@ -83,10 +84,7 @@ fn counts(shown: &str, what: &str) {
 
 #[test]
 fn long_simulations_say_on_a_terminal_how_far_they_have_come() {
-    let (args, shown) = first_shown(|seconds| {
-        let text = format!("simulate examples/voip.gate --calls 500 --duration {seconds}s");
-        text.split_whitespace().map(str::to_owned).collect()
-    });
+    let (args, shown) = first_shown("simulate examples/voip.gate --calls 500");
     counts(&shown, "simulated seconds");
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     assert_eq!(run(&args).exits(0).err, "", "a pipe is no terminal");
@@ -96,10 +94,7 @@ fn long_simulations_say_on_a_terminal_how_far_they_have_come() {
 
 #[test]
 fn long_tunings_say_so_too() {
-    let (_, shown) = first_shown(|seconds| {
-        let text = format!("tune examples/voip.gate --points 5 --duration {seconds}s");
-        text.split_whitespace().map(str::to_owned).collect()
-    });
+    let (_, shown) = first_shown("tune examples/voip.gate --points 5");
     counts(&shown, "runs done");
 }
 

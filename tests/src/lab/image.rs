@@ -3,6 +3,7 @@
 //!
 //! The layout is Debian's merged one: `/bin`, `/sbin`, `/lib` and `/lib64` lead into `/usr`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -151,12 +152,7 @@ pub fn packages(cache: &Cache, names: &[&str]) -> Result<Vec<Extra>, LabError> {
 /// Every file below a directory that a guest needs, in the order of the names. What a link leads to
 /// is taken for the link.
 fn collect(root: &Path, below: &Path, extras: &mut Vec<Extra>) -> Result<(), LabError> {
-    let directory = root.join(below);
-    let failed = || format!("can't read {}", directory.display());
-    let listing = fs::read_dir(&directory).map_err(LabError::io(failed()))?;
-    let mut names: Vec<_> = listing.flatten().map(|entry| entry.file_name()).collect();
-    names.sort();
-    for name in names {
+    for name in names(&root.join(below))? {
         let path = below.join(&name);
         let host = root.join(&path);
         let guest = format!("/{}", merged(&path.to_string_lossy()));
@@ -174,6 +170,15 @@ fn collect(root: &Path, below: &Path, extras: &mut Vec<Extra>) -> Result<(), Lab
         }
     }
     Ok(())
+}
+
+/// What is in a directory, sorted: the same files make the same archive.
+fn names(directory: &Path) -> Result<Vec<OsString>, LabError> {
+    let failed = format!("can't read {}", directory.display());
+    let listing = fs::read_dir(directory).map_err(LabError::io(failed))?;
+    let mut names: Vec<_> = listing.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    Ok(names)
 }
 
 fn userland(cache: &Cache) -> Result<PathBuf, LabError> {
@@ -218,10 +223,7 @@ fn base(archive: &mut Archive) {
 fn pack(archive: &mut Archive, root: &Path, below: &str) -> Result<(), LabError> {
     let directory = root.join(below);
     let failed = || format!("can't read {}", directory.display());
-    let listing = fs::read_dir(&directory).map_err(LabError::io(failed()))?;
-    let mut names: Vec<_> = listing.flatten().map(|entry| entry.file_name()).collect();
-    names.sort();
-    for name in names {
+    for name in names(&directory)? {
         let path = Path::new(below).join(&name);
         let from = root.join(&path);
         let path = path.to_string_lossy();

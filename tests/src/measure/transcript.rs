@@ -86,13 +86,7 @@ fn call(figures: &str) -> Option<(u16, Printed)> {
     let [port, packets, lost, times @ ..] = words.as_slice() else {
         return None;
     };
-    let times: &[&str; 6] = times.try_into().ok()?;
-    let printed = Printed {
-        packets: packets.parse().ok()?,
-        lost: lost.parse().ok()?,
-        milliseconds: times.map(str::to_owned),
-    };
-    Some((port.parse().ok()?, printed))
+    Some((port.parse().ok()?, Printed::read(packets, lost, times)?))
 }
 
 fn bytes(digits: &str) -> Option<Vec<u8>> {

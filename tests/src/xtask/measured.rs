@@ -129,6 +129,9 @@ fn compared(said: &str) -> anyhow::Result<String> {
         let capture = place.path().join("far.pcap");
         calls += lane.compare(&capture).map_err(anyhow::Error::msg)?;
     }
+    if calls == 0 {
+        bail!("there was no call to ask tshark about");
+    }
     eprintln!("measured: tshark prints the same of {calls} calls");
     Ok(text)
 }
