@@ -27,8 +27,11 @@ const MAKE_VIF: &str = "ip link add guest type veth peer name vif0 && ip link se
 const MAKE_REST: &str = "ip link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0 && \
     ip link add out0 type veth peer name world && ip link set out0 master br0 && \
     for link in br0 out0 world; do ip link set $link arp off up || exit 1; done";
-/// How long a frame may take from one end to the other.
+/// How long frames are waited for that may never come.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// How often a frame is sent of which nothing is seen. A link that has just come up loses what is sent
+/// until the kernel has noticed its carrier and gives it a queue (net/core/link_watch.c).
+const TRIES: usize = 5;
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +105,16 @@ impl Bench {
         shell(&format!("ip link del {VIF} && {MAKE_VIF}"))
     }
 
-    /// Sends a frame and says what became of it.
+    /// Sends a frame, again if nothing is seen of it, and says what became of it.
     pub(super) fn fate(&self, frame: &[u8]) -> Result<Fate, String> {
         let before = redirected()?;
-        let arrived = self.send(&[frame])? == 1;
+        let mut arrived = false;
+        for _ in 0..TRIES {
+            arrived = self.send(&[frame])? == 1;
+            if arrived {
+                break;
+            }
+        }
         Ok(match (redirected()? > before, arrived) {
             (true, true) => Fate::Held,
             (true, false) => Fate::HeldAndLost,
