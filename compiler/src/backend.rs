@@ -34,10 +34,6 @@ impl Kind {
     /// Every back end.
     pub const ALL: [Self; 4] = [Self::Nft, Self::U32, Self::Bpf, Self::Flower];
 
-    /// Those that scripts deploy and audits read, in the order in which they are recommended. The
-    /// rules of the others are made and proved, and that is all yet.
-    pub const DEPLOYED: [Self; 2] = [Self::Nft, Self::U32];
-
     /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -25,8 +25,8 @@ use crate::backend::Kind;
 
 /// Reads the name of a back end.
 fn kind() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::DEPLOYED.map(Kind::name)).try_map(|name| {
-        Kind::DEPLOYED
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| {
+        Kind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or("no such back end")

@@ -85,9 +85,6 @@ pub enum CompileError {
     /// The proof needs more memory than it may take.
     #[error("{0}; the policy is too complicated to prove")]
     TooComplicated(SpaceFull),
-    /// Rules of this back end are made and proved, but no script deploys them.
-    #[error("no script deploys the rules of the {0} back end yet")]
-    NoScript(Kind),
     /// The template of the script is broken: a bug in Epochgate.
     #[error("the deploy script could not be written: {0}")]
     Script(#[from] minijinja::Error),
@@ -100,7 +97,6 @@ pub enum CompileError {
 /// [`CompileError`]; then nothing has been made.
 pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
     let limit = gate_limit(request.policy)?;
-    has_script(request.backend)?;
     let (rules, proof) = compile_rules(request)?;
     let script = script::deploy(script::Parts {
         target: &target(request),
@@ -124,7 +120,6 @@ pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
 ///
 /// [`CompileError`]; then nothing has been made.
 pub fn compile_xen_hook(request: &Request<'_>) -> Result<Hook, CompileError> {
-    has_script(request.backend)?;
     let (vif, ifb) = Device::stand_ins();
     let request = Request {
         vif,
@@ -148,14 +143,6 @@ pub fn compile_xen_hook(request: &Request<'_>) -> Result<Hook, CompileError> {
         interval: request.policy.gate.interval.map(|time| time.as_millis()),
     })?;
     Ok(Hook { script, proof })
-}
-
-fn has_script(backend: Kind) -> Result<(), CompileError> {
-    if Kind::DEPLOYED.contains(&backend) {
-        Ok(())
-    } else {
-        Err(CompileError::NoScript(backend))
-    }
 }
 
 /// Compiles a policy to proven rules without a script.
@@ -223,9 +210,10 @@ pub fn read_back(
 ) -> Result<Outcome, ReadbackError> {
     match backend {
         Kind::Nft => readback::nft::read_text(space, rules, vif.as_str()),
-        // The same reader, which knows both kinds of filters.
-        Kind::U32 | Kind::Flower => readback::u32::read_batch(space, rules, vif.as_str()),
-        Kind::Bpf => readback::bpf::read_batch(space, rules, vif.as_str()),
+        // One reader for all that hangs at tc's hook.
+        Kind::U32 | Kind::Bpf | Kind::Flower => {
+            readback::u32::read_batch(space, rules, vif.as_str())
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! the back ends' code: [`crate::readback`] imports nothing that emits rules. What they can't
 //! understand is an error that names the line; nothing is guessed.
 
-pub mod bpf;
+mod bpf;
 pub mod nft;
 pub mod u32;
 

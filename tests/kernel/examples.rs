@@ -17,7 +17,7 @@ use tests::examples::{self, Example};
 use tests::generate::frame::frame;
 use tests::netlab::{Lab, Observed, VIF};
 
-use crate::Here;
+use crate::{Here, LOADED};
 
 const IFB: &str = "ifb-vif0";
 /// Frames beside those of the captures; EPOCHGATE_FRAMES asks for another number.
@@ -25,10 +25,16 @@ const GENERATED: usize = 20_000;
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for backend in Kind::DEPLOYED {
+    for backend in Kind::ALL {
         for example in examples::all() {
-            let name = format!("examples::{}_{backend}", example.name);
-            trials.push(here.trial_of(&name, move || takes_the_path(&example, backend)));
+            // The differential test sends frames through rules of all kinds; here it is the script and
+            // the listing that matter, and one policy that has all terms is enough for the others.
+            if !LOADED.contains(&backend) && example.name != "voip.gate" {
+                continue;
+            }
+            let name = format!("examples::{}", example.name);
+            let run = move || takes_the_path(&example, backend);
+            trials.push(here.trial_with(backend, &name, run));
         }
     }
     trials
@@ -111,13 +117,12 @@ fn listings_are_the_policy(lab: &Lab, example: &Example, backend: Kind) -> Resul
             readback::nft::read_text(&space, &printed("nft list ruleset")?, VIF)?,
             readback::nft::read_json(&space, &printed("nft -j list ruleset")?, VIF)?,
         ],
-        Kind::U32 => {
+        Kind::U32 | Kind::Bpf | Kind::Flower => {
             vec![readback::u32::read_listing(
                 &space,
                 &printed("tc filter show dev vif0 ingress")?,
             )?]
         }
-        Kind::Bpf | Kind::Flower => return Err("nothing reads its listing yet".into()),
     };
     for outcome in outcomes {
         let answer = verify_equivalent(&space, &example.policy, &outcome, &Device::new(IFB)?)?;

@@ -21,10 +21,12 @@ mod u32;
 mod u32_readback;
 mod xen;
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread;
 
+use compiler::backend::Kind;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::captures;
 use tests::netlab::Lab;
@@ -34,13 +36,21 @@ pub(crate) struct Here {
     no_lab: Option<String>,
     no_plug: Option<String>,
     no_captures: Option<String>,
+    /// Back ends whose rules this kernel takes not even the plainest of, and what it says.
+    refused: BTreeMap<Kind, String>,
 }
+
+/// A back end for each way of loading rules, nft's transaction and tc's batch: what depends on the way
+/// alone is tried with these.
+pub(crate) const LOADED: [Kind; 2] = [Kind::Nft, Kind::U32];
 
 impl Here {
     fn look() -> Self {
+        let mut refused = BTreeMap::new();
         let (no_lab, no_plug) = match Lab::new() {
             Ok(lab) => {
                 eprintln!("the kernel laboratory holds packets with {}", lab.plug());
+                refused = refusals(&lab);
                 let no_plug = (!lab.has_plug()).then(|| String::from("no sch_plug in this kernel"));
                 (None, no_plug)
             }
@@ -51,7 +61,29 @@ impl Here {
             no_lab,
             no_plug,
             no_captures: no_captures.then(|| String::from("no shared/captures beside the project")),
+            refused,
         }
+    }
+
+    /// The back ends whose rules this kernel takes.
+    pub(crate) fn taken(&self) -> Vec<Kind> {
+        let taken = |kind: &Kind| !self.refused.contains_key(kind);
+        Kind::ALL.into_iter().filter(taken).collect()
+    }
+
+    /// A trial that needs the laboratory and a kernel that takes the rules of this back end; its name ends
+    /// with that of the back end.
+    pub(crate) fn trial_with(
+        &self,
+        kind: Kind,
+        name: &str,
+        run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        let missing = self.no_lab.clone().or_else(|| {
+            let said = self.refused.get(&kind)?;
+            Some(format!("this kernel takes no rules of {kind}: {said}"))
+        });
+        unless(missing, &format!("{name}_{kind}"), run)
     }
 
     /// A trial that needs the laboratory.
@@ -85,6 +117,29 @@ impl Here {
             run,
         )
     }
+}
+
+/// What the kernel says to the plainest rule of each back end, if it does not take it.
+fn refusals(lab: &Lab) -> BTreeMap<Kind, String> {
+    let filter = |rest: &str| {
+        format!(
+            "tc qdisc replace dev vif0 clsact && tc filter add dev vif0 ingress pref 1 protocol {rest}"
+        )
+    };
+    let mut refused = BTreeMap::new();
+    for kind in Kind::ALL {
+        let load = match kind {
+            Kind::Nft => String::from("nft list ruleset"),
+            Kind::U32 => filter("all u32 match u32 0 0"),
+            Kind::Bpf => filter("all bpf bytecode '1,6 0 0 0'"),
+            Kind::Flower => filter("ip flower"),
+        };
+        if let Err(error) = lab.shell(&load) {
+            refused.insert(kind, error.to_string());
+        }
+        let _ = lab.shell("tc qdisc del dev vif0 clsact");
+    }
+    refused
 }
 
 pub(crate) fn unless(

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use tests::netlab::Lab;
 use tests::scenario::{Step, kernel, set};
 
-use crate::Here;
+use crate::{Here, LOADED};
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -17,7 +17,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             .iter()
             .any(|step| matches!(step, Step::Deploy(_)));
         let backends = if deploys {
-            Kind::DEPLOYED.to_vec()
+            LOADED.to_vec()
         } else {
             vec![Kind::U32]
         };

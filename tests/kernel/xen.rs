@@ -15,7 +15,7 @@ use tests::examples::{self, Example};
 use tests::netlab::Observed;
 
 use self::desk::{Desk, Fault, IFB, WORDS, frames};
-use crate::Here;
+use crate::{Here, LOADED};
 
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = vec![
@@ -38,7 +38,7 @@ pub(crate) fn trials(here: &Here) -> Vec<Trial> {
             names_are_those_of_compile,
         ),
     ];
-    for backend in Kind::DEPLOYED {
+    for backend in LOADED {
         let mut add = |name: &str, run: fn(Kind) -> Result<(), Failed>| {
             trials.push(here.trial_of(&format!("xen::{name}_{backend}"), move || run(backend)));
         };
@@ -202,7 +202,7 @@ fn names(state: &str) -> Vec<String> {
 
 fn setup_replaces_what_is_left(backend: Kind) -> Result<(), Failed> {
     let (voip, paper) = (example("voip.gate"), example("paper.gate"));
-    for old in Kind::DEPLOYED {
+    for old in LOADED {
         for disturb in [
             "true",
             "ip link del ifb-vif0",
@@ -290,7 +290,7 @@ fn the_deploy_script_goes_on(backend: Kind) -> Result<(), Failed> {
 fn names_are_those_of_compile() -> Result<(), Failed> {
     let desk = Desk::new()?;
     let voip = example("voip.gate");
-    for backend in Kind::DEPLOYED {
+    for backend in LOADED {
         let hook = desk.hook(&voip, backend)?;
         for vif in ["vif1.0", "vif12345.6789", "a-b_c.d", "vif1234.567"] {
             let ifb = compiler::device::Device::ifb_for(&compiler::device::Device::new(vif)?);

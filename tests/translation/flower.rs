@@ -1,15 +1,14 @@
 //! What the flower back end writes, read back by somebody else, lets the same frames pass as the
 //! policy: on sets of all frames, not on samples. And what it writes, as text, for reading.
 
-use compiler::backend::{Kind, Target};
-use compiler::compile::{CompileError, Request, compile, compile_rules, compile_xen_hook};
+use compiler::backend::Kind;
 use compiler::readback::u32::read_batch;
 use compiler::readback::{Outcome, ReadbackError};
 use policy_lang::Space;
 use proptest::prelude::*;
 use tests::generate::policy::{Terms, policy};
 
-use crate::proof::{agree, emit, from_text, target};
+use crate::proof::{agree, emit, from_text};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -171,24 +170,4 @@ fn what_tc_or_the_kernel_refuses_is_not_understood() {
             "{rules}"
         );
     }
-}
-
-/// Rules can be had, but no script, which could not take the chains down.
-#[test]
-fn there_is_no_script_yet() {
-    let text = "bypass udp dport 16384-32767;";
-    let policy = from_text(text);
-    let Target { vif, ifb, .. } = target();
-    let request = Request {
-        policy: &policy,
-        name: "test.gate",
-        text,
-        backend: Kind::Flower,
-        vif,
-        ifb,
-    };
-    assert!(compile_rules(&request).is_ok());
-    let refused = |error| matches!(error, CompileError::NoScript(Kind::Flower));
-    assert!(refused(compile(&request).unwrap_err()));
-    assert!(refused(compile_xen_hook(&request).unwrap_err()));
 }

@@ -35,7 +35,7 @@ fn scripts_please_shellcheck_and_dash() {
             continue;
         }
         for example in examples::all() {
-            for backend in Kind::DEPLOYED {
+            for backend in Kind::ALL {
                 let deploy = example.compile(backend, "vif1.0", "ifb-vif1.0").unwrap();
                 let hook = example.xen_hook(backend).unwrap();
                 for (kind, script) in [("deploy", deploy.script), ("hook", hook.script)] {
@@ -63,7 +63,7 @@ fn scripts_please_shellcheck_and_dash() {
 #[test]
 fn the_same_policy_gives_the_same_bytes() {
     for example in examples::all() {
-        for backend in Kind::DEPLOYED {
+        for backend in Kind::ALL {
             let once = example.compile(backend, "vif1.0", "ifb-vif1.0").unwrap();
             let again = example.compile(backend, "vif1.0", "ifb-vif1.0").unwrap();
             assert_eq!(

@@ -164,8 +164,8 @@ impl Filters {
             })
     }
 
-    /// The prefs that can't be ours, with the kind of filter. Ours are u32 at multiples of ten up
-    /// to 20480 and at 65000, and a guard.
+    /// The prefs that can't be ours, with the kind of filter. Ours are u32 and bpf at multiples of ten
+    /// up to 20480 and at 65000, flower in chains of such a number, and a guard.
     pub(super) fn foreign(&self, ifb: &str) -> BTreeSet<(u32, &str)> {
         let guarded = self.guarded(ifb);
         self.all
@@ -203,10 +203,12 @@ impl Filters {
 
 impl Filter {
     fn is_ours(&self, guarded: bool) -> bool {
-        let u32_place = self.pref == 65_000
-            || (self.pref.is_multiple_of(10) && (10..=20_480).contains(&self.pref));
-        self.chain == 0
-            && ((self.kind == "u32" && u32_place)
-                || (guarded && self.pref == GUARD_PREF && self.kind != "u32"))
+        let place = |number: u32| number.is_multiple_of(10) && (10..=20_480).contains(&number);
+        match (self.chain, self.kind.as_str()) {
+            (0, kind) if guarded && self.pref == GUARD_PREF && kind != "u32" => true,
+            (0, "u32" | "bpf") => self.pref == 65_000 || place(self.pref),
+            (chain, "flower") => place(chain),
+            _ => false,
+        }
     }
 }

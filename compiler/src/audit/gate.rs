@@ -20,7 +20,7 @@ fn state<'a>(link: &'a Link, vif: &str) -> Option<&'a str> {
 /// The kind of rules that the alias names.
 pub(super) fn backend(link: &Link, vif: &str) -> Option<Kind> {
     let name = state(link, vif)?.split(':').next()?;
-    Kind::DEPLOYED.into_iter().find(|kind| kind.name() == name)
+    Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {

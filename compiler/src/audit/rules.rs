@@ -37,7 +37,7 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 format!("`{vif}` has tc filters of ours in front"),
             );
         }
-        (Kind::U32, _, _) => {
+        (Kind::U32 | Kind::Bpf | Kind::Flower, _, _) => {
             if !filters {
                 found(
                     Code::FiltersGone,
@@ -51,7 +51,7 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 );
             }
         }
-        _ => {}
+        (Kind::Nft, true, true) => {}
     }
     if hung
         && scene

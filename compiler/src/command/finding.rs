@@ -186,7 +186,7 @@ pub(crate) fn not_compiled(
         CompileError::TooComplicated(full) => vec![too_complicated(full)],
         CompileError::Limit { .. } => vec![Report::error(error.to_string()).code("E0604")],
         // The command line offers only back ends with a script.
-        CompileError::Unreadable(_) | CompileError::Script(_) | CompileError::NoScript(_) => vec![
+        CompileError::Unreadable(_) | CompileError::Script(_) => vec![
             Report::error(error.to_string())
                 .code("E0902")
                 .help("this is a bug in epochgate; please report it with the policy"),

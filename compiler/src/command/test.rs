@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let (mut rules, mut refused) = (Vec::new(), Vec::new());
     for backend in args
         .backend
-        .map_or_else(|| Kind::DEPLOYED.to_vec(), |only| vec![only])
+        .map_or_else(|| Kind::ALL.to_vec(), |only| vec![only])
     {
         let request =
             request(policy, source, backend).map_err(|bad| Failure::usage(bad.to_string()))?;

@@ -1,27 +1,16 @@
-//! Reads classic BPF filters back: tc batch files with `bpf bytecode`.
+//! Reads classic BPF programs back, as tc's `bpf bytecode` takes them and as it lists them.
 //!
-//! The program is run for all frames at once ([`meaning`]). The rules come from the kernel's
-//! `net/core/filter.c` (`bpf_check_classic` and `bpf_convert_filter`), `net/sched/cls_bpf.c`
-//! (`cls_bpf_classify`: 0 is no match, all ones or a class a match, and so is a load behind the end
-//! of the frame no match), `net/sched/cls_api.c` (preferences) and iproute2's `tc/f_bpf.c` and
-//! `lib/bpf_legacy.c` (the text). Direct-action programs are refused, as is what is not understood.
+//! A program is run for all frames at once ([`meaning`]); what becomes of the frames that it matches is
+//! said by the filter around it ([`super::u32`]). The rules come from the kernel's `net/core/filter.c`
+//! (`bpf_check_classic` and `bpf_convert_filter`) and `net/sched/cls_bpf.c` (`cls_bpf_classify`: 0 is no
+//! match, all ones or a class a match, and so is a load behind the end of the frame no match).
 
-mod batch;
 mod bits;
 mod meaning;
+mod program;
 
-use policy_lang::Space;
-
-use super::{Outcome, ReadbackError};
-
-/// What a tc batch file, loaded onto a device without filters, does to the frames `device` receives.
-///
-/// # Errors
-///
-/// A line that is not understood, or that the kernel would refuse; or sets that outgrow `space`.
-pub fn read_batch(space: &Space, text: &str, device: &str) -> Result<Outcome, ReadbackError> {
-    meaning::outcome(space, &batch::filters(text, device)?)
-}
+pub(super) use meaning::Unknown;
+pub(super) use program::Program;
 
 #[cfg(test)]
 mod tests;

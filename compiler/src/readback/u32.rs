@@ -1,11 +1,12 @@
-//! Reads u32 filters back: tc batch files, and what `tc filter show` prints for them.
+//! Reads tc's filters back: u32, bpf, flower and matchall, as tc batch files and as `tc filter show`
+//! prints them.
 //!
 //! Both texts become one set of tables ([`ast`]), and one interpreter ([`meaning`]) says what these
-//! tables do to every possible frame. The rules come from the kernel's `net/sched/cls_u32.c`
+//! tables do to every possible frame; what a program does says [`super::bpf`]. The rules come from the kernel's `net/sched/cls_u32.c`
 //! (`u32_classify` for the walk, `u32_change` for tables and node ids), `net/sched/cls_api.c`
 //! (`tcf_classify`) and iproute2's `tc/f_u32.c`, `tc/tc_filter.c` and `lib/ll_proto.c` (the text).
 //!
-//! Understood are u32 and matchall filters, and in batch files chains of flower filters, on the
+//! Understood are u32 and matchall filters, classic BPF programs and chains of flower filters on the
 //! ingress of one device, with explicit preferences, raw `u32`, `u16` and `u8` matches, tables with
 //! hash keys, and at most one `pass`, `drop`, `continue`, redirecting or chain-changing action. The
 //! rest is refused with its line: variable offsets, marks, `police`, other devices' blocks, replaced

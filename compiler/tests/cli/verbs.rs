@@ -37,7 +37,7 @@ fn wrong_use_is_2() {
         &["check", "--color", "red", "-"],
         &["check", "no/such.gate"],
         &["check", "."],
-        &["compile", "-", "--backend", "bpf"],
+        &["compile", "-", "--backend", "xdp"],
         &["compile", "-", "--vif", "a", "--ifb", "a"],
         &["explain", "-"],
         &["explain", "-", "udp"],

@@ -1,6 +1,7 @@
 //! What a hook refuses: surroundings that are not as libxl makes them, names that could be anything
 //! else, and devices and rules of others.
 
+use crate::LOADED;
 use std::time::{Duration, Instant};
 
 use compiler::backend::Kind;
@@ -53,7 +54,7 @@ pub(super) fn hostile_names_do_nothing() -> Result<(), Failed> {
     let before = desk.state()?;
     let canary = desk.canary();
     let touch = format!("touch {}", canary.display());
-    for backend in Kind::DEPLOYED {
+    for backend in LOADED {
         let hook = desk.hook(&example("voip.gate"), backend)?;
         for name in [
             format!("$({touch})"),
@@ -116,7 +117,7 @@ pub(super) fn foreign_things() -> Result<(), Failed> {
             "has a twin",
         ),
     ] {
-        for backend in Kind::DEPLOYED {
+        for backend in LOADED {
             let desk = Desk::new()?;
             let hook = desk.hook(&example("voip.gate"), backend)?;
             desk.succeed(what)?;

@@ -1,4 +1,4 @@
-//! What programs do to every possible frame: each instruction once, for all frames that reach it.
+//! What a program does to every possible frame: each instruction once, for all frames that reach it.
 //!
 //! All jumps go forward, so that an instruction's frames are known when its turn comes. They are
 //! kept apart by what the accumulator holds.
@@ -7,46 +7,48 @@ use std::collections::BTreeMap;
 
 use policy_lang::{PacketSet, Space, SpaceFull};
 
-use super::batch::{Filter, Filters, Instruction};
 use super::bits::{Value, View};
-use crate::readback::{Outcome, ReadbackError};
+use super::program::{Instruction, Program};
 
-/// What `filters` do to every frame: ascending preferences, and what none matches passes.
-pub(super) fn outcome(space: &Space, filters: &Filters) -> Result<Outcome, ReadbackError> {
-    let mut outcome = Outcome {
-        bypass: space.none(),
-        held: BTreeMap::new(),
-        dropped: space.none(),
-        unsure: space.none(),
-    };
-    for (view, frames) in View::all(space)? {
-        let mut left = frames;
-        for filter in filters.values() {
+/// Why it is not known what a program does.
+#[derive(Debug)]
+pub(in crate::readback) enum Unknown {
+    /// The sets outgrew their space.
+    Full(SpaceFull),
+    /// An instruction is not understood, for this reason.
+    NotUnderstood(String),
+}
+
+impl From<SpaceFull> for Unknown {
+    fn from(full: SpaceFull) -> Self {
+        Self::Full(full)
+    }
+}
+
+impl Program {
+    /// The frames of `reach` for which the program returns something else than 0.
+    pub(in crate::readback) fn matched(
+        &self,
+        space: &Space,
+        reach: &PacketSet,
+    ) -> Result<PacketSet, Unknown> {
+        let mut matched = space.none();
+        for (view, frames) in View::all(space)? {
             let run = Run {
                 space,
-                filter,
+                code: &self.0,
                 view,
             };
-            let matched = run.matched(&left)?;
-            left = space.minus(&left, &matched)?;
-            match &filter.redirect {
-                None => outcome.bypass = space.union(&outcome.bypass, &matched)?,
-                Some(_) if matched.is_empty() => {}
-                Some(device) => {
-                    let held = outcome.held.entry(device.clone());
-                    let held = held.or_insert_with(|| space.none());
-                    *held = space.union(held, &matched)?;
-                }
-            }
+            let start = space.intersection(reach, &frames)?;
+            matched = space.union(&matched, &run.matched(&start)?)?;
         }
-        outcome.bypass = space.union(&outcome.bypass, &left)?;
+        Ok(matched)
     }
-    Ok(outcome)
 }
 
 struct Run<'a> {
     space: &'a Space,
-    filter: &'a Filter,
+    code: &'a [Instruction],
     view: View,
 }
 
@@ -55,14 +57,14 @@ type Reach = BTreeMap<Value, PacketSet>;
 
 impl Run<'_> {
     /// The frames of `start` for which the program returns something else than 0.
-    fn matched(&self, start: &PacketSet) -> Result<PacketSet, ReadbackError> {
+    fn matched(&self, start: &PacketSet) -> Result<PacketSet, Unknown> {
         // The kernel clears the accumulator first.
         let first = Reach::from([(Value::Number(0), start.clone())]);
         let mut waiting = BTreeMap::from([(0_usize, first)]);
         let mut matched = Vec::new();
         while let Some((at, reach)) = waiting.pop_first() {
-            let Some(instruction) = self.filter.code.get(at) else {
-                return Err(self.refuse(at, "it lies behind the end of the program"));
+            let Some(instruction) = self.code.get(at) else {
+                return Err(Self::refuse(at, "it lies behind the end of the program"));
             };
             for (value, frames) in reach {
                 if frames.is_empty() {
@@ -101,7 +103,7 @@ impl Run<'_> {
                         };
                         let loaded = self.view.load(k, bytes);
                         let loaded = loaded
-                            .ok_or_else(|| self.refuse(at, "what it loads is not known here"))?;
+                            .ok_or_else(|| Self::refuse(at, "what it loads is not known here"))?;
                         let there = if matches!(loaded, Value::Bits(..)) && k < 0x8000_0000 {
                             let long =
                                 self.view.long_enough(self.space, k.saturating_add(bytes))?;
@@ -121,10 +123,10 @@ impl Run<'_> {
                             value.shifted(k)
                         };
                         let made =
-                            made.ok_or_else(|| self.refuse(at, "its result is not known here"))?;
+                            made.ok_or_else(|| Self::refuse(at, "its result is not known here"))?;
                         next(&mut waiting, 0, made, frames)?;
                     }
-                    _ => return Err(self.refuse(at, "it is not understood")),
+                    _ => return Err(Self::refuse(at, "it is not understood")),
                 }
             }
         }
@@ -140,7 +142,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn refuse(&self, at: usize, reason: &str) -> ReadbackError {
-        self.filter.refuse(format!("instruction {at}: {reason}"))
+    fn refuse(at: usize, reason: &str) -> Unknown {
+        Unknown::NotUnderstood(format!("instruction {at}: {reason}"))
     }
 }

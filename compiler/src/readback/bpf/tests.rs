@@ -2,7 +2,7 @@
 
 use policy_lang::Space;
 
-use super::read_batch;
+use crate::readback::u32::read_batch;
 use crate::readback::{Outcome, ReadbackError};
 
 fn read(program: &str) -> (Space, Result<Outcome, ReadbackError>) {

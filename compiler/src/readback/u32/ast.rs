@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::flower::Keys;
 use crate::readback::ReadbackError;
+use crate::readback::bpf::Program;
 
 /// Everything that is attached to the hook.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,52 @@ pub(super) struct Filters {
     pub(super) chains: BTreeMap<u32, BTreeMap<u16, Pref>>,
     /// By the upper 12 bits of the handle. All preferences of a hook share them.
     pub(super) tables: BTreeMap<u16, Table>,
+}
+
+impl Filters {
+    /// Adds a flower filter as `fl_change` of `net/sched/cls_flower.c` does.
+    pub(super) fn add_flower(
+        &mut self,
+        chain: u32,
+        (pref, protocol): (u16, u16),
+        handle: u32,
+        keys: Keys,
+        action: &Action,
+    ) -> Result<(), String> {
+        let prefs = match chain {
+            0 => &mut self.prefs,
+            _ => self.chains.entry(chain).or_default(),
+        };
+        let known = prefs.entry(pref).or_insert_with(|| Pref {
+            protocol,
+            classifier: Classifier::Flower {
+                action: action.clone(),
+                filters: BTreeMap::new(),
+            },
+        });
+        if known.protocol != protocol {
+            return Err(format!("preference {pref} has another protocol already"));
+        }
+        let Classifier::Flower {
+            action: others,
+            filters,
+        } = &mut known.classifier
+        else {
+            return Err(format!("preference {pref} has another classifier already"));
+        };
+        if others != action {
+            return Err(format!(
+                "preference {pref} does something else as well, and masks decide which comes first"
+            ));
+        }
+        if filters.values().any(|other| *other == keys) {
+            return Err(format!("preference {pref} has these keys already"));
+        }
+        match filters.insert(handle, keys) {
+            None => Ok(()),
+            Some(_) => Err(format!("handle {handle:#x} is taken")),
+        }
+    }
 }
 
 /// One preference: one classifier that is asked for one protocol.
@@ -41,6 +88,16 @@ pub(super) enum Classifier {
     },
     /// matchall, which does this to every frame; `None` if it goes on with the next preference.
     Matchall(Option<Action>),
+    /// bpf: one program, and what is done with the frames that it matches; `None` if it goes on with the
+    /// next preference.
+    Bpf {
+        /// Where it was read.
+        source: Source,
+        /// What it asks.
+        program: Program,
+        /// What is done with frames that match.
+        action: Option<Action>,
+    },
     /// flower: filters that all do the same, so that it does not matter which is looked up first.
     Flower {
         /// What is done with frames that match one.

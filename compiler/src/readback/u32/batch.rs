@@ -1,13 +1,14 @@
 //! tc batch files: one command a line, as `tc -batch` takes them.
 //!
 //! Follows `do_batch` and `makeargs` of iproute2's `lib/utils.c`, `tc/tc_filter.c`, `tc/f_u32.c`
-//! (`pack_key` and its callers), `tc/m_mirred.c` and `tc/m_gact.c`.
+//! (`pack_key` and its callers), `tc/f_bpf.c`, `tc/m_mirred.c` and `tc/m_gact.c`.
 
 use super::ast::{Action, ETH_P_ALL, Filters, HashKey, Key, Knode, Source};
 use super::flower::{Keys, Of};
 use super::load::{Add, Body, Loader};
 use super::words::{Handle, Read, Words, class, device, hexadecimal, number, offset, protocol};
 use crate::readback::ReadbackError;
+use crate::readback::bpf::Program;
 
 /// The most keys of one rule.
 const MAX_KEYS: usize = 128;
@@ -34,7 +35,7 @@ pub(super) fn filters(text: &str, wanted: &str) -> Result<Filters, ReadbackError
 fn command(source: &Source, wanted: &str) -> Read<Option<Add>> {
     // tc cuts a line at `#` wherever it stands.
     let line = source.text.split('#').next().unwrap_or_default();
-    if line.contains(['\'', '"', '\\']) {
+    if has_quotes(line) {
         return Err("quotes and line continuations are not understood".to_owned());
     }
     let mut words = Words::new(line);
@@ -46,6 +47,18 @@ fn command(source: &Source, wanted: &str) -> Read<Option<Add>> {
             let verb = verb.unwrap_or_default();
             Err(format!("`{object} {verb}` is not understood"))
         }
+    }
+}
+
+/// Whether there are quotes or backslashes other than those around one program.
+fn has_quotes(line: &str) -> bool {
+    let odd = |text: &str| text.contains(['\'', '"', '\\']);
+    match line.split_once(" bytecode \"") {
+        None => odd(line),
+        Some((before, rest)) => match rest.split_once('"') {
+            None => true,
+            Some((program, behind)) => odd(before) || odd(program) || odd(behind),
+        },
     }
 }
 
@@ -92,7 +105,7 @@ fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Ad
                 let read = |text| number(text).filter(|&chain| chain <= MAX_CHAIN);
                 once(&mut chain, word, words.value(word, read)?)?;
             }
-            "u32" | "matchall" | "flower" => break word,
+            "u32" | "matchall" | "bpf" | "flower" => break word,
             _ => return Err(format!("`{word}` is not understood")),
         }
     };
@@ -107,6 +120,7 @@ fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Ad
         .ok_or_else(|| "no preference is given, and the kernel would choose".to_owned())?;
     let body = match kind {
         "u32" => u32_body(words, source, handle)?,
+        "bpf" => bpf(words, source)?,
         "flower" => flower(words, of.unwrap_or(ETH_P_ALL), handle)?,
         _ => matchall(words)?,
     };
@@ -293,6 +307,27 @@ fn matchall(mut words: Words<'_>) -> Read<Body> {
     }
     // Without an action the classifier answers "ok".
     Ok(Body::Matchall(action.unwrap_or(Some(Action::Pass))))
+}
+
+/// A classic program. `run` and `direct-action`, which lets frames pass behind whose end a load lies, are
+/// not understood.
+fn bpf(mut words: Words<'_>, source: &Source) -> Read<Body> {
+    let (mut program, mut flow, mut action) = (None, None, None);
+    while let Some(word) = words.next() {
+        match word {
+            "bytecode" => {
+                let text = words.quoted(word, '"')?;
+                once(&mut program, word, Program::read(text)?)?;
+            }
+            "flowid" | "classid" => once(&mut flow, word, words.value(word, class)?)?,
+            "action" => once(&mut action, word, action_of(&mut words)?)?,
+            _ => return Err(format!("`{word}` is not understood")),
+        }
+    }
+    let program = program.ok_or_else(|| "there is no `bytecode`".to_owned())?;
+    // Without an action the classifier answers "ok".
+    let action = action.unwrap_or(Some(Action::Pass));
+    Ok(Body::Bpf(source.clone(), program, action))
 }
 
 /// One action; `None` if it lets the walk go on.

@@ -14,7 +14,7 @@ use policy_lang::values::ValueSet;
 use policy_lang::{PacketSet, Space, SpaceFull};
 
 use super::ast::ETH_P_ALL;
-use super::words::{Read, Words, number, protocol};
+use super::words::{Read, Words, decimal, number, protocol};
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -138,7 +138,7 @@ impl Keys {
             }
             "src_mac" | "dst_mac" => {
                 let (value, mask) =
-                    words.value(word, |text| masked(text, hardware, hardware, 48))?;
+                    words.value(word, |text| masked(text, hardware, hardware_mask, 48))?;
                 let bit = if word == "dst_mac" { 0 } else { 48 };
                 let place = Place {
                     base: Base::Frame,
@@ -253,7 +253,8 @@ pub(super) struct Of {
 }
 
 impl Of {
-    fn network(self) -> u16 {
+    /// The ethertype of the network header; 0 if the filter is for none in particular.
+    pub(super) fn network(self) -> u16 {
         match self {
             Self {
                 outer: ETH_P_8021Q,
@@ -313,6 +314,16 @@ fn hardware(text: &str) -> Option<u128> {
         count += 1;
     }
     (count == 6).then_some(value)
+}
+
+/// A mask as an address, or how many bits from the first on.
+fn hardware_mask(text: &str) -> Option<u128> {
+    let leading = |bits: u32| {
+        let all = policy_lang::values::max_value(48);
+        all & !(all.checked_shr(bits).unwrap_or(0))
+    };
+    let count = || decimal(text).filter(|bits| (1..=48).contains(bits));
+    hardware(text).or_else(|| count().map(leading))
 }
 
 fn prefix(text: &str, v6: bool) -> Option<(u128, u128)> {

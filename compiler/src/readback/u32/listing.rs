@@ -1,17 +1,21 @@
 //! What `tc filter show` prints, with or without `-s` and `-d`.
 //!
 //! Follows `print_filter` of iproute2's `tc/tc_filter.c`, `u32_print_opt` of `tc/f_u32.c`,
-//! `tc/f_matchall.c`, `tc/m_mirred.c` and `tc/m_gact.c`. What was printed is in the kernel, so node
+//! `tc/f_matchall.c`, `tc/f_bpf.c`, `tc/f_flower.c`, `tc/m_mirred.c` and `tc/m_gact.c`. What was printed is in the kernel, so node
 //! ids and tables are taken as they stand.
+
+mod flower;
 
 use std::collections::BTreeMap;
 
+use self::flower::Flower;
 use super::ast::{Action, Classifier, Filters, HashKey, Key, Knode, Pref, Source, Table};
 use super::words::{
     Handle, Read, Words, class, decimal, device, hexadecimal, number, offset, protocol,
     value_and_mask,
 };
 use crate::readback::ReadbackError;
+use crate::readback::bpf::Program;
 
 /// The tables that the kernel numbers have ids from here on, among them all root tables.
 const FIRST_ROOT: u16 = 0x800;
@@ -59,10 +63,19 @@ struct Open {
     action: Option<Option<Action>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Place {
     Node(Handle),
-    Matchall { pref: u16, protocol: u16 },
+    Matchall {
+        pref: u16,
+        protocol: u16,
+    },
+    Bpf {
+        pref: u16,
+        protocol: u16,
+        program: Program,
+    },
+    Flower(Flower),
 }
 
 impl Reader {
@@ -79,6 +92,11 @@ impl Reader {
             .open
             .as_mut()
             .ok_or_else(|| "this line belongs to no rule".to_owned())?;
+        if let Place::Flower(flower) = &mut open.place
+            && flower.key(first, &mut words)?
+        {
+            return end(&mut words);
+        }
         match first {
             "match" => open.knode.keys.push(key(words)?),
             "hash" => open.knode.hash = hash_key(words)?,
@@ -117,18 +135,28 @@ impl Reader {
                 "pref" => {
                     pref = Some(words.value(word, |text| u16::try_from(decimal(text)?).ok())?);
                 }
-                "u32" | "matchall" => break word,
+                "u32" | "matchall" | "bpf" | "flower" => break word,
                 _ => return Err(format!("`{word}` is not understood")),
             }
         };
         let pref = pref.ok_or_else(|| "no preference is listed".to_owned())?;
         let protocol = of.ok_or_else(|| "no protocol is listed".to_owned())?;
+        let mut chain = 0;
         if words.peek() == Some("chain") {
             words.next();
-            words.value("chain", |text| number(text).filter(|&chain| chain == 0))?;
+            chain = words.value("chain", number)?;
+        }
+        if kind == "flower" {
+            return self.flower(words, source, chain, (pref, protocol));
+        }
+        if chain != 0 {
+            return Err("of other chains only flower filters are understood".to_owned());
         }
         if kind == "matchall" {
             return self.matchall(words, source, pref, protocol);
+        }
+        if kind == "bpf" {
+            return self.bpf(words, source, pref, protocol);
         }
         let known = self.filters.prefs.entry(pref).or_insert(Pref {
             protocol,
@@ -174,6 +202,55 @@ impl Reader {
             }
         }
         self.open = Some(Open::new(Place::Matchall { pref, protocol }, source));
+        Ok(())
+    }
+
+    fn flower(
+        &mut self,
+        mut words: Words<'_>,
+        source: &Source,
+        chain: u32,
+        (pref, outer): (u16, u16),
+    ) -> Read<()> {
+        let Some(word) = words.next() else {
+            return Ok(());
+        };
+        if word != "handle" {
+            return Err(format!("`{word}` is not understood"));
+        }
+        let handle = words.value(word, number)?;
+        end(&mut words)?;
+        let flower = Flower::new(chain, (pref, outer), handle);
+        self.open = Some(Open::new(Place::Flower(flower), source));
+        Ok(())
+    }
+
+    fn bpf(&mut self, mut words: Words<'_>, source: &Source, pref: u16, protocol: u16) -> Read<()> {
+        let Some(word) = words.next() else {
+            return Ok(());
+        };
+        if word != "handle" {
+            return Err(format!("`{word}` is not understood"));
+        }
+        words.value(word, number)?;
+        let mut program = None;
+        while let Some(word) = words.next() {
+            match word {
+                "flowid" => {
+                    words.value(word, class)?;
+                }
+                "skip_hw" | "not_in_hw" => {}
+                "bytecode" => program = Some(Program::read(words.quoted(word, '\'')?)?),
+                _ => return Err(format!("`{word}` is not understood")),
+            }
+        }
+        let program = program.ok_or_else(|| "no program is listed".to_owned())?;
+        let place = Place::Bpf {
+            pref,
+            protocol,
+            program,
+        };
+        self.open = Some(Open::new(place, source));
         Ok(())
     }
 
@@ -257,14 +334,20 @@ impl Reader {
         let action = open.action.unwrap_or(Some(Action::Pass));
         match open.place {
             Place::Matchall { pref, protocol } => {
-                let pref_of = Pref {
-                    protocol,
-                    classifier: Classifier::Matchall(action),
+                self.alone(pref, protocol, Classifier::Matchall(action))
+            }
+            Place::Flower(flower) => flower.add(&mut self.filters, action),
+            Place::Bpf {
+                pref,
+                protocol,
+                program,
+            } => {
+                let classifier = Classifier::Bpf {
+                    source: open.knode.source,
+                    program,
+                    action,
                 };
-                match self.filters.prefs.insert(pref, pref_of) {
-                    None => Ok(()),
-                    Some(_) => Err(format!("preference {pref} is listed in two ways")),
-                }
+                self.alone(pref, protocol, classifier)
             }
             Place::Node(handle) => {
                 let knode = Knode {
@@ -283,6 +366,18 @@ impl Reader {
                     Some(_) => Err("this rule's handle is listed twice".to_owned()),
                 }
             }
+        }
+    }
+
+    /// A filter that has its preference for itself.
+    fn alone(&mut self, pref: u16, protocol: u16, classifier: Classifier) -> Read<()> {
+        let listed = Pref {
+            protocol,
+            classifier,
+        };
+        match self.filters.prefs.insert(pref, listed) {
+            None => Ok(()),
+            Some(_) => Err(format!("preference {pref} is listed in two ways")),
         }
     }
 
@@ -376,12 +471,19 @@ fn action(mut words: Words<'_>) -> Read<Option<Action>> {
     let action = match words.next() {
         Some("gact") => {
             words.value("gact", |text| (text == "action").then_some(()))?;
-            words.value("action", |text| match text {
-                "pass" => Some(Some(Action::Pass)),
-                "drop" => Some(Some(Action::Drop)),
-                "continue" => Some(None),
-                _ => None,
-            })?
+            match words.next() {
+                Some("pass") => Some(Action::Pass),
+                Some("drop") => Some(Action::Drop),
+                Some("continue") => None,
+                Some("goto") => {
+                    words.value("goto", |text| (text == "chain").then_some(()))?;
+                    Some(Action::Goto(words.value("chain", number)?))
+                }
+                other => {
+                    let word = other.unwrap_or_default();
+                    return Err(format!("the action `{word}` is not understood"));
+                }
+            }
         }
         Some("mirred") => {
             for expected in ["(Egress", "Redirect", "to", "device"] {

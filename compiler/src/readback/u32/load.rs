@@ -4,9 +4,10 @@
 //! `net/sched/cls_u32.c`, for a hook that has no filters yet. What the kernel would refuse is
 //! refused here: tc stops there, and only a part of the batch would be loaded.
 
-use super::ast::{Action, Classifier, Filters, Knode, Pref, Table};
+use super::ast::{Action, Classifier, Filters, Knode, Pref, Source, Table};
 use super::flower::Keys;
 use super::words::{Handle, Read};
+use crate::readback::bpf::Program;
 
 /// The id of the first root table; the others count up from there.
 const FIRST_ROOT: u16 = 0x800;
@@ -30,6 +31,8 @@ pub(super) struct Add {
 pub(super) enum Body {
     /// A matchall filter.
     Matchall(Option<Action>),
+    /// A bpf filter: its program, and what is done with what matches.
+    Bpf(Source, Program, Option<Action>),
     /// A flower filter.
     Flower {
         /// Its number in the preference.
@@ -81,16 +84,20 @@ impl Loader {
                 handle,
                 keys,
                 action,
-            } => self.flower(add.chain, (add.pref, add.protocol), handle, keys, &action),
+            } => {
+                self.filters
+                    .add_flower(add.chain, (add.pref, add.protocol), handle, keys, &action)
+            }
             Body::Matchall(action) => {
-                let pref = Pref {
-                    protocol: add.protocol,
-                    classifier: Classifier::Matchall(action),
+                self.alone(add.pref, add.protocol, Classifier::Matchall(action))
+            }
+            Body::Bpf(source, program, action) => {
+                let classifier = Classifier::Bpf {
+                    source,
+                    program,
+                    action,
                 };
-                match self.filters.prefs.insert(add.pref, pref) {
-                    None => Ok(()),
-                    Some(_) => Err(format!("preference {} is taken", add.pref)),
-                }
+                self.alone(add.pref, add.protocol, classifier)
             }
             Body::Table { id, buckets } => {
                 self.root(add.pref, add.protocol)?;
@@ -112,47 +119,15 @@ impl Loader {
         }
     }
 
-    /// Adds a flower filter as `fl_change` of `net/sched/cls_flower.c` does.
-    fn flower(
-        &mut self,
-        chain: u32,
-        (pref, protocol): (u16, u16),
-        handle: u32,
-        keys: Keys,
-        action: &Action,
-    ) -> Read<()> {
-        let prefs = match chain {
-            0 => &mut self.filters.prefs,
-            _ => self.filters.chains.entry(chain).or_default(),
-        };
-        let known = prefs.entry(pref).or_insert_with(|| Pref {
+    /// Adds a filter that has its preference for itself.
+    fn alone(&mut self, pref: u16, protocol: u16, classifier: Classifier) -> Read<()> {
+        let added = Pref {
             protocol,
-            classifier: Classifier::Flower {
-                action: action.clone(),
-                filters: std::collections::BTreeMap::new(),
-            },
-        });
-        if known.protocol != protocol {
-            return Err(format!("preference {pref} has another protocol already"));
-        }
-        let Classifier::Flower {
-            action: others,
-            filters,
-        } = &mut known.classifier
-        else {
-            return Err(format!("preference {pref} has another classifier already"));
+            classifier,
         };
-        if others != action {
-            return Err(format!(
-                "preference {pref} does something else as well, and masks decide which comes first"
-            ));
-        }
-        if filters.values().any(|other| *other == keys) {
-            return Err(format!("preference {pref} has these keys already"));
-        }
-        match filters.insert(handle, keys) {
+        match self.filters.prefs.insert(pref, added) {
             None => Ok(()),
-            Some(_) => Err(format!("handle {handle:#x} is taken")),
+            Some(_) => Err(format!("preference {pref} is taken")),
         }
     }
 
@@ -163,7 +138,8 @@ impl Loader {
                 Err(format!("preference {pref} has another protocol already"))
             }
             Some(Pref {
-                classifier: Classifier::Matchall(_) | Classifier::Flower { .. },
+                classifier:
+                    Classifier::Matchall(_) | Classifier::Bpf { .. } | Classifier::Flower { .. },
                 ..
             }) => Err(format!("preference {pref} has another classifier already")),
             Some(Pref {

@@ -23,6 +23,7 @@ use policy_lang::{PacketSet, Space, SpaceFull};
 
 use super::ast::{Action, Classifier, Filters, HashKey, Key, Knode, Pref};
 use super::view::View;
+use crate::readback::bpf::Unknown;
 use crate::readback::{Outcome, ReadbackError};
 
 /// `TC_U32_MAXDEPTH` of `linux/pkt_cls.h`: so many links may be followed in a row.
@@ -102,6 +103,19 @@ fn walk_chain(
                         Entry::Vacant(new) => new.insert(Walker::new(space, filters, view)?),
                     };
                     walker.root(*root)?
+                }
+                Classifier::Bpf { action: None, .. } => continue,
+                Classifier::Bpf {
+                    source,
+                    program,
+                    action: Some(action),
+                } => {
+                    let matched = program.matched(space, &reach);
+                    let matched = matched.map_err(|unknown| match unknown {
+                        Unknown::Full(full) => full.into(),
+                        Unknown::NotUnderstood(reason) => source.refuse(reason),
+                    })?;
+                    Walk::acting(action.clone(), matched)
                 }
                 Classifier::Flower { action, filters } => {
                     let mut matching = Vec::with_capacity(filters.len());

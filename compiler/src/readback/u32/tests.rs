@@ -1,6 +1,7 @@
 //! Hand-written filters and what the kernel's source says they do: one test for each trap.
 
 mod listing;
+mod programs_and_chains;
 mod refusals;
 mod walk;
 

@@ -1,7 +1,7 @@
 //! The words of tc: numbers, handles, protocol names and devices, as iproute2 reads and prints them.
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, tag_no_case, take_till1, take_while, take_while1};
+use nom::bytes::complete::{tag, tag_no_case, take_till, take_till1, take_while, take_while1};
 use nom::character::complete::{char, multispace0};
 use nom::combinator::{all_consuming, map_opt, opt, rest, verify};
 use nom::sequence::{delimited, preceded};
@@ -31,6 +31,16 @@ impl<'line> Words<'line> {
     /// The next word without taking it.
     pub(super) fn peek(&self) -> Option<&'line str> {
         word(self.left).ok().map(|(_, found)| found)
+    }
+
+    /// The text between two of `quote` behind `keyword`.
+    pub(super) fn quoted(&mut self, keyword: &str, quote: char) -> Read<&'line str> {
+        let text = delimited(char(quote), take_till(|c| c == quote), char(quote));
+        let found = preceded(multispace0::<_, nom::error::Error<_>>, text).parse(self.left);
+        let (left, text) =
+            found.map_err(|_| format!("no text in {quote} stands behind `{keyword}`"))?;
+        self.left = left;
+        Ok(text)
     }
 
     /// The word behind `keyword`, as a value.

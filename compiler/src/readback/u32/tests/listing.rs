@@ -94,7 +94,7 @@ fn a_listing_that_is_not_understood_is_refused() {
             "flowid 1:2",
             "which of these rules are final",
         ),
-        ("chain 0 fh 801:", "chain 1 fh 801:", "`1`"),
+        ("chain 0 fh 801:", "chain 1 fh 801:", "of other chains"),
         ("link 2:", "link 3:", "table 3: is not listed"),
         ("link 2:", "link 801:", "or is a root"),
         ("fh 801: ht divisor 1", "fh 901: ht divisor 3", "`3`"),
@@ -124,7 +124,7 @@ fn a_listing_that_is_not_understood_is_refused() {
         ("all pref 30 matchall", "all pref 20 matchall", "two ways"),
         ("filter protocol", "filter block 3 protocol", "`block`"),
         ("filter protocol", "filter egress protocol", "`egress`"),
-        ("matchall", "flower", "`flower`"),
+        ("matchall", "basic", "`basic`"),
         ("bkt 0 link", "bkt 0 skip_sw link", "`skip_sw`"),
     ] {
         let changed = LISTING.replace(from, to);
