@@ -23,7 +23,7 @@ use guests::{Group, Guests, Outcome};
 /// How the names of those trials begin that run in guests when nobody asks for others, by a filter or
 /// with LAB_FULL=1, and the kernels that they run on: what is about the gate itself. In a guest every
 /// instruction is emulated, and all trials together take longer than a change should wait for.
-const USUAL: [(&str, &[Kernel]); 12] = [
+const USUAL: [(&str, &[Kernel]); 14] = [
     ("modules::", &[Kernel::V6_1, Kernel::V6_12]),
     ("lab::", &Kernel::ALL),
     ("module::", &Kernel::ALL),
@@ -32,6 +32,9 @@ const USUAL: [(&str, &[Kernel]); 12] = [
     ("measured::", &[Kernel::V6_1]),
     ("gate::", &[Kernel::V6_1, Kernel::V6_12]),
     ("fire::", &[Kernel::V6_1, Kernel::V6_12]),
+    // Kernels made for containers have no cls_flower.
+    ("examples::voip.gate_flower", &[Kernel::V6_1, Kernel::V7]),
+    ("script::twice_is_as_good_as_once_flower", &[Kernel::V6_12]),
     ("xen::stock_rule", &[Kernel::V6_12]),
     ("xen::keeps_the_contract", &[Kernel::V6_12]),
     ("xen::what_is_held", &[Kernel::V6_12]),

@@ -2,6 +2,7 @@
 
 mod bpf;
 mod flower;
+mod interpreter;
 mod lowering;
 mod mutants;
 mod nft;
