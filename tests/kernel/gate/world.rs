@@ -86,26 +86,24 @@ pub(crate) struct World {
 impl World {
     /// Everything up, the plug closed, no frame sent yet.
     pub(crate) fn new(limit: u32) -> Result<Self, Failed> {
-        let gate = format!("tc qdisc add dev {IFB} root handle 5: plug limit {limit}");
-        let rules = format!(
-            "tc qdisc add dev vif0 clsact
-             tc filter add dev vif0 ingress matchall action mirred egress redirect dev {IFB}"
-        );
-        Self::behind(&gate, &rules, false)
-    }
-
-    /// The same behind another gate and other rules, made by these commands; the guest also sends
-    /// media, UDP to port 20000, if it is to.
-    pub(crate) fn behind(gate: &str, rules: &str, has_media: bool) -> Result<Self, Failed> {
-        let lab = Lab::new()?;
-        lab.shell(&format!(
+        let gate = format!(
             "ip link add {IFB} type ifb
              ip link set {IFB} up
-             {gate}
-             {rules}"
-        ))?;
+             tc qdisc add dev {IFB} root handle 5: plug limit {limit}
+             tc qdisc add dev vif0 clsact
+             tc filter add dev vif0 ingress matchall action mirred egress redirect dev {IFB}"
+        );
+        Self::behind(&gate, false, 0)
+    }
+
+    /// The same behind another gate, made by these commands; the guest also sends media, UDP to port
+    /// 20000, if it is to. What it sends up to the epoch `free` may come out uncommitted.
+    pub(crate) fn behind(gate: &str, has_media: bool, free: u64) -> Result<Self, Failed> {
+        let lab = Lab::new()?;
+        lab.shell(gate)?;
         let shared = Arc::new(Shared {
             epoch: Mutex::new(1),
+            committed: AtomicU64::new(free),
             has_media,
             ..Shared::default()
         });

@@ -18,7 +18,7 @@ use crate::gate::{POINTS, expect, up_to};
 /// Epochs in flight.
 const FLYING: u64 = 4;
 
-const POLICY: &str = "bypass udp dport 16384-32767;\ndefault buffer;\n";
+pub(super) const POLICY: &str = "bypass udp dport 16384-32767;\ndefault buffer;\n";
 
 /// Does something with the module behind generated rules; then it must be possible to unload it.
 fn with_chain(
@@ -39,8 +39,13 @@ fn with_chain(
         Kind::Nft => format!("nft -f {path}"),
         _ => format!("tc qdisc add dev {VIF} clsact; tc -batch {path}"),
     };
-    let gate = format!("tc qdisc add dev {IFB} root handle 5: {KIND}");
-    let mut world = World::behind(&gate, &load, true)?;
+    let gate = format!(
+        "ip link add {IFB} type ifb
+         ip link set {IFB} up
+         tc qdisc add dev {IFB} root handle 5: {KIND}
+         {load}"
+    );
+    let mut world = World::behind(&gate, true, 0)?;
     work(&mut world)?;
     // What is held keeps its socket, and that its namespace.
     world
@@ -51,7 +56,7 @@ fn with_chain(
 }
 
 /// One epoch after another ends, and as many as may be are in flight.
-fn fill(world: &mut World) -> Result<Vec<u64>, Failed> {
+pub(super) fn fill(world: &mut World) -> Result<Vec<u64>, Failed> {
     let mut flying = Vec::new();
     for _ in 0..FLYING {
         world.flood(5)?;
@@ -64,7 +69,7 @@ fn fill(world: &mut World) -> Result<Vec<u64>, Failed> {
 }
 
 /// So many epochs, each of which leaves with its own commit while others are in flight.
-fn rounds(world: &mut World, count: u64) -> Result<(), Failed> {
+pub(super) fn rounds(world: &mut World, count: u64) -> Result<(), Failed> {
     let mut flying = fill(world)?;
     for _ in 0..count {
         let oldest = flying.remove(0);
@@ -84,12 +89,12 @@ fn rounds(world: &mut World, count: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-fn ready(world: &mut World, words: &[&str]) -> Result<(), Failed> {
+pub(super) fn ready(world: &mut World, words: &[&str]) -> Result<(), Failed> {
     world.start(words)?;
     world.connect()
 }
 
-fn contains(found: &str, wanted: &str) -> Result<(), Failed> {
+pub(super) fn contains(found: &str, wanted: &str) -> Result<(), Failed> {
     match found.contains(wanted) {
         true => Ok(()),
         false => Err(format!("`{wanted}` is not in `{found}`").into()),
