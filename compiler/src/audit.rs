@@ -24,7 +24,7 @@ use crate::backend::Kind;
 use crate::device::Device;
 
 pub use finding::{Code, Effect, Finding};
-pub use listing::{BadListing, Listing, Output, commands};
+pub use listing::{BadListing, Listing, Output, commands, status_command};
 
 /// What is to be audited.
 #[derive(Clone, Debug)]
@@ -98,6 +98,8 @@ struct Scene<'a> {
     tables: Vec<hooks::Table>,
     /// What is really hooked at the vif, if the kernel says.
     hooked: Option<Vec<String>>,
+    /// What our module says of itself, if it is there and was asked.
+    module: Option<gate::Module>,
 }
 
 impl Scene<'_> {
@@ -176,6 +178,9 @@ fn scene<'a>(subject: &'a Subject<'_>, listing: &Listing) -> Result<Scene<'a>, B
             _ => hooks::tables(listing.may(&ruleset).unwrap_or_default()),
         },
         hooked: hooks::hooked(listing.may(&hooked), listing.may(&all_hooks), vif),
+        module: listing
+            .may(&status_command(&subject.ifb))
+            .and_then(gate::module),
         links,
     })
 }

@@ -11,7 +11,7 @@ use crate::backend::{self, Kind, Refusal, Target};
 use crate::device::Device;
 use crate::lower::{TooManyAlternatives, lower};
 use crate::readback::{self, Outcome, ReadbackError};
-use crate::script;
+use crate::script::{self, Gate};
 use crate::verify::{
     Broken, Counterexample, MaybeFull, Proof, in_space, verify_equivalent, verify_expectations,
 };
@@ -90,17 +90,27 @@ pub enum CompileError {
     Script(#[from] minijinja::Error),
 }
 
-/// Compiles a policy and proves the result.
+/// Compiles a policy and proves the result. The script puts the kernel's own plug behind the rules.
 ///
 /// # Errors
 ///
 /// [`CompileError`]; then nothing has been made.
 pub fn compile(request: &Request<'_>) -> Result<Compiled, CompileError> {
+    compile_for(request, Gate::Plug)
+}
+
+/// The same with another gate behind the rules.
+///
+/// # Errors
+///
+/// [`CompileError`]; then nothing has been made.
+pub fn compile_for(request: &Request<'_>, gate: Gate) -> Result<Compiled, CompileError> {
     let limit = gate_limit(request.policy)?;
     let (rules, proof) = compile_rules(request)?;
     let script = script::deploy(script::Parts {
         target: &target(request),
         backend: request.backend,
+        gate,
         rules: &rules,
         text: request.text,
         hash: &hash(request.text),

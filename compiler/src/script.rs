@@ -14,6 +14,27 @@ use crate::device::Device;
 /// Bytes the gate holds at most if the policy does not say: 64 MiB, some 40 ms at 10 Gbit/s.
 pub const DEFAULT_LIMIT: u64 = 64 << 20;
 
+/// Which qdisc holds the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Linux's `sch_plug`.
+    #[default]
+    Plug,
+    /// Our kernel module.
+    Epochgate,
+}
+
+impl Gate {
+    /// The kind of the qdisc, as `tc` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plug => "plug",
+            Self::Epochgate => "epochgate",
+        }
+    }
+}
+
 /// What goes into a deploy script.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
@@ -21,6 +42,8 @@ pub struct Parts<'a> {
     pub target: &'a Target,
     /// Which tool loads the rules.
     pub backend: Kind,
+    /// What holds the frames.
+    pub gate: Gate,
     /// The rules, proved before they come here.
     pub rules: &'a str,
     /// The text of the policy, which the script hands to `epochgate audit`.
@@ -51,6 +74,7 @@ pub fn deploy(parts: Parts<'_>) -> Result<String, minijinja::Error> {
             vif => parts.target.vif.as_str(),
             ifb => parts.target.ifb.as_str(),
             backend => parts.backend.name(),
+            gate => parts.gate.name(),
             table => table(&parts.target.vif),
             limit => parts.limit,
             policy => parts.hash,

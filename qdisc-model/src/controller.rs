@@ -19,10 +19,15 @@
 //!   packets for ever; after [`LATE_RELEASES`] the plug is replaced at the end of an epoch.
 //! - *The plug is never open* unless its limit is 0, so that nothing can enter while all that it
 //!   holds, which is committed, runs out.
+//!
+//! Where the kernel knows epochs by their numbers, none of this is needed: see [`pipeline`].
 
+pub mod pipeline;
 mod procedure;
+mod session;
 
 use procedure::Doing;
+use session::Session;
 
 /// How many releases may let go older packets than they should. Strays are then given up, with
 /// all that is held at the end of an epoch: a loss that TCP mends at once is better than a delay
@@ -131,6 +136,21 @@ pub enum Refusal {
     /// The plug is not there, or did not do what it was told.
     #[error("the gate is out of reach, nothing was released")]
     Lost,
+    /// An end while as many epochs are in flight as the module allows.
+    #[error(
+        "epoch {epoch} has not ended: {in_flight} await their commit and no more may; commit one, then end it again"
+    )]
+    TooMany {
+        /// The epoch.
+        epoch: u64,
+        /// How many are in flight.
+        in_flight: u64,
+    },
+    /// An end while packets found no room, and the module was set to refuse epochs then.
+    #[error(
+        "epoch {0} has not ended: packets of it found no room; commit what is in flight, then end it again"
+    )]
+    Full(u64),
     /// A request before the outcome of a command.
     #[error("the gate is busy")]
     Busy,
@@ -194,14 +214,6 @@ pub struct Totals {
     pub purged: u64,
     /// Requests that were refused.
     pub refused: u64,
-}
-
-/// What this client has said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Session {
-    ended: Option<u64>,
-    committed: Option<u64>,
-    aborted: Option<u64>,
 }
 
 /// The packets that the next RELEASE_ONE lets go.
@@ -287,37 +299,20 @@ impl Controller {
 
     /// Judges a request. Only an end and a commit that are new ask anything of the kernel.
     fn request(&mut self, request: Request) -> Step {
-        let Session {
-            ended,
-            committed,
-            aborted,
-        } = self.session;
+        if let Some(answer) = self.session.answer(request) {
+            return Step::answer(answer);
+        }
         match request {
-            Request::End(epoch) => match ended {
-                Some(newest) if epoch < newest => {
-                    Step::answer(Answer::Refused(Refusal::Backwards { epoch, newest }))
-                }
-                Some(newest) if epoch == newest => Step::answer(Answer::Repeated(epoch)),
-                _ if self.batch.is_some() => {
-                    self.session.ended = Some(epoch);
-                    Step::answer(Answer::Joined(epoch))
-                }
-                _ if self.late >= LATE_RELEASES => {
-                    self.asked = Some(request);
-                    self.inspect()
-                }
-                _ => self.begin(request, Doing::Ending(epoch), Command::Block),
-            },
+            Request::End(epoch) if self.batch.is_some() => {
+                self.session.ended = Some(epoch);
+                Step::answer(Answer::Joined(epoch))
+            }
+            Request::End(_) if self.late >= LATE_RELEASES => {
+                self.asked = Some(request);
+                self.inspect()
+            }
+            Request::End(epoch) => self.begin(request, Doing::Ending(epoch), Command::Block),
             Request::Committed(epoch) => {
-                if committed.is_some_and(|newest| epoch <= newest) {
-                    return Step::answer(Answer::Repeated(epoch));
-                }
-                if aborted.is_some_and(|newest| epoch <= newest) {
-                    return Step::answer(Answer::Refused(Refusal::Aborted(epoch)));
-                }
-                if ended.is_none_or(|newest| epoch > newest) {
-                    return Step::answer(Answer::Refused(Refusal::NotEnded(epoch)));
-                }
                 self.session.committed = Some(epoch);
                 if self.batch.is_some_and(|batch| batch.newest <= epoch) {
                     self.begin(request, Doing::Checking, Command::Look)

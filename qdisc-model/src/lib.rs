@@ -1,8 +1,8 @@
 //! What the buffer between a virtual machine and the world does, as pure step functions.
 //!
 //! [`plug`] is Linux's `sch_plug` exactly as it is, faults included; [`command`] is the way `tc`
-//! talks to it; [`controller`] drives it so that it keeps the law; [`epoch`] is the gate as it
-//! should be; [`invariant`] states the law they are held to, over a trace of what happened.
+//! talks to it; [`controller`] drives it, or the kernel module, so that it keeps the law; [`epoch`] is
+//! the gate as it should be; [`invariant`] states the law they are held to, over a trace of what happened.
 //! [`protocol`] puts a gate between a primary, its backup and the world, where everything may be
 //! late, lost or dead. [`limit`] says how small a byte limit may be. [`metrics`] is what a receiver
 //! makes of the packets that come through; [`schedule`] is when checkpoints come, and

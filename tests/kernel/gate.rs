@@ -3,7 +3,7 @@
 
 mod command;
 mod latency;
-mod world;
+pub(crate) mod world;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -74,7 +74,7 @@ fn rounds(world: &mut World, count: u64) -> Result<(), Failed> {
     Err("the epochs stay late".into())
 }
 
-fn expect(found: &str, wanted: &str) -> Result<(), Failed> {
+pub(crate) fn expect(found: &str, wanted: &str) -> Result<(), Failed> {
     if found == wanted {
         Ok(())
     } else {
@@ -116,7 +116,7 @@ fn two_epochs_in_flight(name: &str) -> Result<(), Failed> {
 
 /// Where something dies in an epoch.
 #[derive(Clone, Copy, Debug)]
-enum Point {
+pub(crate) enum Point {
     Open,
     EndSaid,
     Ended,
@@ -125,7 +125,7 @@ enum Point {
     Committed,
 }
 
-const POINTS: [Point; 6] = [
+pub(crate) const POINTS: [Point; 6] = [
     Point::Open,
     Point::EndSaid,
     Point::Ended,
@@ -136,7 +136,7 @@ const POINTS: [Point; 6] = [
 
 /// Plays an epoch up to a point. The guest is running when it returns, as it is when the
 /// replicator goes on without its gate.
-fn up_to(world: &mut World, point: Point) -> Result<(), Failed> {
+pub(crate) fn up_to(world: &mut World, point: Point) -> Result<(), Failed> {
     world.flood(20)?;
     match point {
         Point::Open => {}

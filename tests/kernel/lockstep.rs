@@ -8,7 +8,7 @@ use compiler::device::Device;
 use compiler::gate::driver::Driver;
 use libtest_mimic::{Failed, Trial};
 use qdisc_model::command::Verb;
-use qdisc_model::controller::{Answer, Event, Request};
+use qdisc_model::controller::{Answer, Request};
 use tests::lockstep::kernel::{IFB, Rig};
 use tests::lockstep::step::Step;
 use tests::lockstep::{self, model::Kernel};
@@ -55,15 +55,15 @@ fn packets_to_be_cut() -> Result<(), Failed> {
     if !driver.recover() {
         return Err("the daemon does not get hold of the plug".into());
     }
-    driver.handle(Event::Joined);
-    let before = driver.controller().totals();
+    driver.join();
+    let before = driver.totals();
     for epoch in 0..10 {
         let first = u32::try_from(epoch)? * 3;
         rig.happen(&Step::SendToCut(9_000, 1_448))?;
         rig.happen(&Step::SendToCut(3_000, 1_000))?;
-        let ended = driver.handle(Event::Request(Request::End(epoch)));
+        let ended = driver.request(Request::End(epoch));
         rig.happen(&Step::Send(100))?;
-        let committed = driver.handle(Event::Request(Request::Committed(epoch)));
+        let committed = driver.request(Request::Committed(epoch));
         std::thread::sleep(std::time::Duration::from_millis(5));
         let out = rig.collect()?;
         // The plain one before them is of the epoch that ended later.
@@ -75,7 +75,7 @@ fn packets_to_be_cut() -> Result<(), Failed> {
             return Err(format!("epoch {epoch}: {ended:?}, {committed:?}, out {out:?}").into());
         }
     }
-    let totals = driver.controller().totals();
+    let totals = driver.totals();
     if (totals.renewals, totals.purged) != (before.renewals, before.purged) {
         return Err(format!("the plug was replaced: {totals:?}").into());
     }

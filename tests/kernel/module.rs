@@ -1,6 +1,8 @@
 //! The kernel module, loaded into the running kernel: in guests, where the test `lab` puts it.
 //! Elsewhere it is never loaded, and all of this is skipped aloud.
 
+mod chain;
+mod deploy;
 mod life;
 mod plug;
 
@@ -65,6 +67,14 @@ pub(crate) fn trials(_: &Here) -> Vec<Trial> {
         "made_and_removed_many_times",
         life::made_and_removed_many_times,
     );
+    add("chain_each_epoch_with_its_commit_nft", chain::nft);
+    add("chain_each_epoch_with_its_commit_u32", chain::u32);
+    add("chain_killed_at_each_point", chain::killed);
+    add("chain_flaps_and_aborts", chain::flaps_and_aborts);
+    add("chain_refusals_teach", chain::refusals_teach);
+    add("deployed_watched_swapped_audited", deploy::whole_life);
+    add("deployed_without_the_module", deploy::without_the_module);
+    add("deployed_without_the_program", deploy::without_the_program);
     add("cures_in_the_place_of_plug", plug::cures);
     add("scenarios_in_the_place_of_plug", plug::scenarios);
     trials

@@ -228,6 +228,7 @@ fn one_script_swaps_for_another() -> Result<(), Failed> {
     let write = |name: &str, policy: &Policy| {
         let target = target();
         let text = script::deploy(Parts {
+            gate: script::Gate::Plug,
             target: &target,
             backend: Kind::U32,
             rules: &rules_for(policy),

@@ -137,6 +137,18 @@ codes! {
     DropsAll "A0307" Lost
         "a plug that was added with `block` has the limit 0; the kernel does not show it"
         "set the limit: `tc qdisc change dev IFB root plug limit N`"
+    SmallLimit "A0308" Lost
+        "a packet that is larger than the limit of the gate is dropped, however often it is sent"
+        "set the limit: `epochgate gate --ifb IFB limit N`, or `gate serve --limit N`"
+    Open "A0309" Leak
+        "everything passes until the next epoch begins, as before the first one"
+        "start `epochgate gate --ifb IFB serve`, which closes it, or let the replicator begin an epoch"
+    WillOpen "A0310" Leak
+        "when no commit comes in time, the gate lets out what no backup has"
+        "let it hold on: `epochgate gate --ifb IFB set --late hold`"
+    StateUnknown "A0311" Blind
+        "whether the module is open, and what it holds, is known only from its dump"
+        "audit with `epochgate` on the machine itself, or write the listing where it is installed"
 }
 
 /// Something that is wrong.

@@ -101,6 +101,13 @@ pub fn commands(vif: &Device, ifb: &Device) -> [Vec<String>; 7] {
     ]
 }
 
+/// One more, which our own program answers: what the gate says of itself. Only our module says
+/// anything there that the others don't.
+#[must_use]
+pub fn status_command(ifb: &Device) -> String {
+    format!("epochgate gate --ifb {ifb} status --format json")
+}
+
 impl Listing {
     /// Reads the text of a listing.
     ///

@@ -108,6 +108,45 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert_eq!(audit.numbers.held_bytes, 840);
 }
 
+/// As the module says it, less what nobody looks at here.
+const STATE: &str = r#"{"qdisc":"epochgate","module":{"limit":67108864,"is_open":false,
+"settings":{"watchdog":500,"late":"hold"}}}"#;
+
+const MODULE_CASES: &[(&str, &str, &[&str])] = &[
+    ("x", "x", &[]),
+    ("67108864", "0", &["A0308"]),
+    ("67108864", "48448", &["A0308"]),
+    ("67108864", "99999999999", &[]),
+    (r#""is_open":false"#, r#""is_open":true"#, &["A0309"]),
+    ("hold", "open", &["A0310"]),
+    ("hold", "abort", &[]),
+    (r#"500,"late":"hold""#, r#"0,"late":"open""#, &[]),
+    ("settings", "other", &["A0311"]),
+    ("\"epochgate\"", "\"plug\"", &["A0311"]),
+];
+
+/// A deployment with our module in the place of plug, as tc and our program list it.
+fn with_module(state: &str) -> Listing {
+    let options = r#""options":{[Unknown qdisc, optlen=296] }"#;
+    let mut listing = with(1, r#""options":{}"#, options);
+    let qdiscs = &mut listing.outputs.get_mut(1).unwrap().text;
+    *qdiscs = qdiscs.replace("\"plug\"", "\"epochgate\"");
+    listing.outputs.push(Output {
+        command: status_command(&ifb()),
+        text: state.to_owned(),
+        code: 0,
+    });
+    listing
+}
+
+#[test]
+fn a_module_that_was_not_asked_is_blind() {
+    let mut listing = with_module(STATE);
+    listing.outputs.pop();
+    assert_eq!(codes(&listing), ["A0311"]);
+    assert_eq!(judge(&listing).unwrap().numbers.held_packets, 12);
+}
+
 #[test]
 fn each_trouble_is_found_and_nothing_else() {
     let (links, qdiscs, filters, ruleset, hooks) = (0, 1, 2, 3, 4);
@@ -192,6 +231,11 @@ fn each_trouble_is_found_and_nothing_else() {
         ),
     ];
     let mut seen = std::collections::BTreeSet::from(["A0202", "A0208"]);
+    for (old, new, expected) in MODULE_CASES {
+        let found = codes(&with_module(&STATE.replace(old, new)));
+        assert_eq!(found, *expected, "{old} -> {new}");
+        seen.extend(*expected);
+    }
     for (output, old, new, expected) in cases {
         let listing = match old.is_empty() {
             true => {

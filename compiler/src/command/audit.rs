@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{finding, kind};
 use crate::audit::{
     Audit, AuditError, BadListing, Effect, Finding, Listing, Numbers, Output, Subject, audit,
-    commands,
+    commands, status_command,
 };
 use crate::backend::Kind;
 use crate::cli::{Artefact, Console, PolicyFile, bytes, is_standard, write_all};
@@ -150,6 +150,7 @@ fn look(vif: Device, ifb: Device) -> Listing {
     /// As the shell has it when there is no such program.
     const NOT_FOUND: u8 = 127;
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let status = gate_status(&ifb);
     let outputs = commands(&vif, &ifb)
         .into_iter()
         .map(|words| {
@@ -179,8 +180,19 @@ fn look(vif: Device, ifb: Device) -> Listing {
                 },
             }
         })
+        .chain([status])
         .collect();
     Listing { vif, ifb, outputs }
+}
+
+/// What this program itself would print.
+fn gate_status(ifb: &Device) -> Output {
+    let status = super::gate::status(ifb);
+    Output {
+        command: status_command(ifb),
+        code: u8::from(status.is_err()),
+        text: status.unwrap_or_default(),
+    }
 }
 
 fn report(

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::{finding, kind};
 use crate::backend::{Kind, Loader};
 use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
-use crate::compile::{Compiled, Hook, Request, compile, compile_xen_hook};
+use crate::compile::{Compiled, Hook, Request, compile_for, compile_xen_hook};
 use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
+use crate::script::Gate;
 use crate::verify::Proof;
 
 /// Compile a policy to kernel rules and a deploy script.
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     /// Which kind of rules to make.
     #[arg(long, value_parser = kind(), default_value_t = Kind::Nft)]
     backend: Kind,
+    /// What holds the frames: Linux's plug, or our kernel module `sch_epochgate`.
+    #[arg(long, value_enum, default_value_t = Holder::Plug)]
+    gate: Holder,
     /// The VM's interface, whose ingress is what the VM sends [default: vif1.0].
     #[arg(long, value_name = "NAME", value_parser = Device::new)]
     vif: Option<Device>,
@@ -35,6 +39,22 @@ pub(crate) struct Args {
     /// A directory for the files, made if it is not there; `-` is standard output.
     #[arg(short, long, value_name = "DIR", default_value = "-")]
     output: PathBuf,
+}
+
+/// The qdisc that holds the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Holder {
+    Plug,
+    Epochgate,
+}
+
+impl From<Holder> for Gate {
+    fn from(holder: Holder) -> Self {
+        match holder {
+            Holder::Plug => Self::Plug,
+            Holder::Epochgate => Self::Epochgate,
+        }
+    }
 }
 
 /// One of the artefacts.
@@ -56,6 +76,14 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             message: String::from("`--emit xen-hook` takes neither `--vif` nor `--ifb`"),
             help: Some(String::from(
                 "leave them out: libxl names the vif when it calls the hook",
+            )),
+        });
+    }
+    if hook && args.gate == Holder::Epochgate {
+        return Err(Failure::Usage {
+            message: String::from("libxl drives nothing but a plug, so a hook has no other gate"),
+            help: Some(String::from(
+                "leave `--gate` out, and load the module in the place of plug: `insmod sch_epochgate.ko kind=plug`",
             )),
         });
     }
@@ -88,7 +116,8 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let written = if hook {
         compile_xen_hook(&request).map(|hook| write_hook(args, &hook, console))
     } else {
-        compile(&request).map(|compiled| write(args, &request.vif, &compiled, console))
+        compile_for(&request, args.gate.into())
+            .map(|compiled| write(args, &request.vif, &compiled, console))
     };
     match written {
         Ok(exit) => exit,

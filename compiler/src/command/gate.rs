@@ -117,6 +117,11 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
+/// The status as JSON, for who looks at more than the gate.
+pub(super) fn status(ifb: &Device) -> Result<String, PlugError> {
+    status::json(ifb)
+}
+
 /// How the status is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {

@@ -1,28 +1,50 @@
-//! The controller's hands: carries out its commands on a real plug and tells it what the kernel
-//! tells.
+//! The hands of what decides: carries out its commands on a real plug, or a queue of our module, and
+//! tells it what the kernel tells.
 //!
 //! What makes counts stale is heard on a second socket. The kernel queues a notice of a link or
 //! qdisc before it lets go of the lock that the next request needs (`rtnl_lock`), so whatever
 //! happened before a look is in that socket by then.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+mod batches;
+mod epochs;
 
-use qdisc_model::controller::{Answer, Command, Controller, Event, Step};
-use rustix::thread::{MembarrierCommand, membarrier};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use qdisc_model::controller::pipeline::{Event as Epochs, Pipeline};
+use qdisc_model::controller::{Answer, Controller, Event, Request, Totals};
 
 use super::link::Link;
+use super::module::State;
 use super::netlink::{LINKS_AND_QDISCS, Socket, kind, number};
-use super::plug::{Gate, Order, PlugError, Root};
+use super::plug::{Gate, PlugError, Root};
 use crate::device::Device;
 
-/// A moment for a queue to run out: some thousand packets, and no client notices it.
-const MOMENT: Duration = Duration::from_millis(1);
+/// What decides: by counting, or by numbers where the kernel knows them.
+#[derive(Debug)]
+enum Keeper {
+    Plug(Controller),
+    Module(Pipeline),
+}
 
-/// A controller with its plug.
+/// What the kernel told since it was last asked.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    /// The link may have reset its queue.
+    link: bool,
+    /// Somebody else did something to the qdiscs, or notices were lost.
+    orders: bool,
+}
+
+impl News {
+    fn is_any(self) -> bool {
+        self.link || self.orders
+    }
+}
+
+/// What decides, with its plug.
 #[derive(Debug)]
 pub struct Driver {
-    controller: Controller,
+    keeper: Keeper,
     limit: u32,
     device: Device,
     gate: Gate,
@@ -47,7 +69,7 @@ impl Driver {
         let mut gate = Gate::open(device)?;
         let link = gate.link()?;
         Ok(Self {
-            controller: Controller::new(limit),
+            keeper: Keeper::Plug(Controller::new(limit)),
             limit,
             device: device.clone(),
             gate,
@@ -66,79 +88,67 @@ impl Driver {
         self.gate.index()
     }
 
-    /// Gives the controller an event, and does what it wants until it wants nothing more.
-    pub fn handle(&mut self, event: Event) -> Option<Answer> {
-        let step = self.controller.step(event);
-        self.settle(step)
+    /// A client took command.
+    pub fn join(&mut self) {
+        match self.keeper {
+            Keeper::Plug(_) => self.handle(Event::Joined),
+            Keeper::Module(_) => self.handle_epochs(Epochs::Joined),
+        };
+    }
+
+    /// The client is gone.
+    pub fn leave(&mut self) {
+        match self.keeper {
+            Keeper::Plug(_) => self.handle(Event::Left),
+            Keeper::Module(_) => self.handle_epochs(Epochs::Left),
+        };
+    }
+
+    /// Does what a client asks for.
+    pub fn request(&mut self, request: Request) -> Option<Answer> {
+        match self.keeper {
+            Keeper::Plug(_) => self.handle(Event::Request(request)),
+            Keeper::Module(_) => {
+                // One read may bring many lines, and each may follow upon orders of others.
+                self.listen();
+                self.handle_epochs(Epochs::Request(request))
+            }
+        }
     }
 
     /// Tries to get hold of a plug that is out of reach; whether it is in hand afterwards.
     pub fn recover(&mut self) -> bool {
-        if self.controller.is_lost() {
-            self.handle(Event::Start);
+        if self.is_lost() {
+            match self.gate.plug() {
+                Ok(root) => self.start(&root),
+                Err(error) => self.lose(error),
+            }
         }
-        !self.controller.is_lost()
+        !self.is_lost()
+    }
+
+    /// Begins with what is there, which may be of another kind than before.
+    fn start(&mut self, root: &Root) {
+        match (&self.keeper, root.module().is_some()) {
+            (Keeper::Plug(_), true) => self.keeper = Keeper::Module(Pipeline::new(self.limit)),
+            (Keeper::Module(_), false) => self.keeper = Keeper::Plug(Controller::new(self.limit)),
+            _ => {}
+        }
+        match self.keeper {
+            Keeper::Plug(_) => self.handle(Event::Start),
+            Keeper::Module(_) => self.handle_epochs(Epochs::Start),
+        };
     }
 
     /// Takes in what the kernel told meanwhile.
     pub fn listen(&mut self) {
-        if self.is_disturbed() {
-            self.handle(Event::Disturbed);
-        }
-    }
-
-    fn settle(&mut self, mut step: Step) -> Option<Answer> {
-        let mut answer = step.answer;
-        while let Some(command) = step.command {
-            let outcome = self.carry_out(command);
-            // After the look, so that as little as can be lies between this and what follows.
-            let looks = matches!(command, Command::Look | Command::Drain | Command::Fence);
-            if looks && self.is_disturbed() {
-                self.controller.step(Event::Disturbed);
-            }
-            step = match outcome {
-                Ok(root) => {
-                    self.trouble = None;
-                    let seen = root.sighting();
-                    self.root = Some(root);
-                    self.controller.step(Event::Done(seen))
-                }
-                Err(error) => {
-                    self.trouble = Some(error);
-                    self.handle = 0;
-                    self.controller.step(Event::Failed)
-                }
-            };
-            answer = answer.or(step.answer);
-        }
-        answer
-    }
-
-    fn carry_out(&mut self, command: Command) -> Result<Root, PlugError> {
-        match command {
-            Command::Look if self.handle == 0 => self.find(),
-            Command::Look => self.look(),
-            Command::Drain => {
-                std::thread::sleep(MOMENT);
-                self.look()
-            }
-            Command::Fence => {
-                membarrier(MembarrierCommand::Global)
-                    .map_err(super::netlink::NetlinkError::from)?;
-                self.look()
-            }
-            Command::Block => self.gate.order(self.handle, Order::Block),
-            Command::ReleaseOne => self.gate.order(self.handle, Order::ReleaseOne),
-            Command::Flush => self.gate.order(self.handle, Order::Open),
-            Command::Limit(limit) => self.gate.order(self.handle, Order::Limit(limit)),
-            Command::Renew => {
-                let old = self.root.as_ref().map_or(0, |root| root.drops);
-                let root = self.gate.renew(self.handle, self.limit)?;
-                self.dropped += u64::from(old);
-                self.handle = root.handle;
-                Ok(root)
-            }
-        }
+        let news = self.news();
+        match self.keeper {
+            Keeper::Plug(_) if news.is_any() => self.handle(Event::Disturbed),
+            // The module's epochs outlive a flap.
+            Keeper::Module(_) if news.orders => self.handle_epochs(Epochs::Disturbed),
+            Keeper::Plug(_) | Keeper::Module(_) => None,
+        };
     }
 
     /// The plug that is driven, if it is still there.
@@ -154,33 +164,99 @@ impl Driver {
         Ok(root)
     }
 
-    /// Whether something happened since the last call that may have emptied the queue and left
-    /// the counts, or changed the counts. In doubt it did.
-    fn is_disturbed(&mut self) -> bool {
+    fn lose(&mut self, error: PlugError) {
+        self.trouble = Some(error);
+        self.handle = 0;
+    }
+
+    /// What happened since the last call: to the link, if it may have emptied the queue and left the
+    /// counts; to the qdiscs by others. In doubt it did.
+    fn news(&mut self) -> News {
+        let mut news = News::default();
         let Ok(Some(notices)) = self.notices.notices() else {
-            return true;
+            return News {
+                link: true,
+                orders: true,
+            };
         };
-        let mut disturbed = false;
         for notice in notices {
             if number(&notice.body, 4) != Some(self.gate.index()) {
                 continue;
             }
             match (notice.kind, Link::read(&notice.body)) {
                 (kind::NEW_LINK, Some(link)) => {
-                    disturbed |= !self.link.keeps_queue_until(&link);
+                    news.link |= !self.link.keeps_queue_until(&link);
                     self.link = link;
                 }
                 (kind::NEW_QDISC | kind::DEL_QDISC, _) if notice.port == self.gate.port() => {}
-                _ => disturbed = true,
+                _ => news.orders = true,
             }
         }
-        disturbed
+        news
     }
 
-    /// The controller, to be asked.
+    /// Looks at a queue of our module once more, whose state changes by itself; a plug is left alone.
+    pub fn refresh(&mut self) {
+        if let Keeper::Module(_) = self.keeper
+            && let Ok(root) = self.gate.root()
+            && root.handle == self.handle
+        {
+            self.root = Some(root);
+        }
+    }
+
+    /// What our module tells; `None` for a plug.
     #[must_use]
-    pub fn controller(&self) -> &Controller {
-        &self.controller
+    pub fn module(&self) -> Option<&State> {
+        match self.keeper {
+            Keeper::Module(_) => self.root.as_ref()?.module(),
+            Keeper::Plug(_) => None,
+        }
+    }
+
+    /// Whether the gate is out of reach.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match &self.keeper {
+            Keeper::Plug(controller) => controller.is_lost(),
+            Keeper::Module(pipeline) => pipeline.is_lost(),
+        }
+    }
+
+    /// The newest epoch that this client ended.
+    #[must_use]
+    pub fn ended(&self) -> Option<u64> {
+        match &self.keeper {
+            Keeper::Plug(controller) => controller.ended(),
+            Keeper::Module(pipeline) => pipeline.ended(),
+        }
+    }
+
+    /// The newest epoch that this client committed.
+    #[must_use]
+    pub fn committed(&self) -> Option<u64> {
+        match &self.keeper {
+            Keeper::Plug(controller) => controller.committed(),
+            Keeper::Module(pipeline) => pipeline.committed(),
+        }
+    }
+
+    /// Packets that leave later than they could; none where epochs have numbers.
+    #[must_use]
+    pub fn strays(&self) -> u32 {
+        match &self.keeper {
+            Keeper::Plug(controller) => controller.strays(),
+            Keeper::Module(_) => 0,
+        }
+    }
+
+    /// What ever happened.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        match &self.keeper {
+            Keeper::Plug(controller) => controller.totals(),
+            Keeper::Module(pipeline) => pipeline.totals(),
+        }
     }
 
     /// The plug after the last command.

@@ -198,7 +198,9 @@ fn verdicts(
     out: &mut String,
 ) -> Result<(), PlugError> {
     let received = |device| Gate::open(device)?.link().map(|link| link.received);
-    let lost = numbers.totals.purged + numbers.dropped_before + u64::from(root.drops);
+    // What an abort drops is among the drops of the kernel, what a flap drops is not.
+    let purged = root.module().map_or(0, |state| state.purged);
+    let lost = numbers.totals.purged + purged + numbers.dropped_before + u64::from(root.drops);
     let buffer = received(ifb)? + u64::from(root.packets) + lost;
     let bypass = received(vif)?.saturating_sub(buffer);
     out.push_str(
@@ -265,7 +267,7 @@ fn samples(numbers: &Numbers, root: Option<&Root>) -> Vec<Sample<'static>> {
         counter(
             "purged_packets_total",
             "Packets known to be lost with a replaced plug or a link that went down.",
-            totals.purged,
+            totals.purged + root.and_then(Root::module).map_or(0, |state| state.purged),
         ),
         counter(
             "refused_requests_total",
@@ -309,6 +311,56 @@ fn samples(numbers: &Numbers, root: Option<&Root>) -> Vec<Sample<'static>> {
                 "overlimits_total",
                 "What the kernel counts as overlimits.",
                 root.overlimits.into(),
+            ),
+        ]);
+    }
+    if let Some(state) = root.and_then(Root::module) {
+        samples.extend([
+            gauge(
+                "open",
+                "Whether the gate is open, so that everything passes.",
+                flag(state.is_open),
+            ),
+            gauge(
+                "late",
+                "Whether no commit came in the watchdog's time.",
+                flag(state.is_late),
+            ),
+            gauge(
+                "asking",
+                "Whether a checkpoint is asked for.",
+                flag(state.is_asking),
+            ),
+            gauge(
+                "full",
+                "Whether a packet found no room and nothing has left since.",
+                flag(state.is_full),
+            ),
+            gauge(
+                "epochs_in_flight",
+                "Epochs that have ended and await their commit.",
+                count(state.in_flight),
+            ),
+            gauge(
+                "oldest_packet_age_seconds",
+                "Time that the oldest packet has waited for a commit.",
+                count(state.age) / 1000.0,
+            ),
+            gauge("limit_bytes", "Most bytes held.", count(state.limit)),
+            counter(
+                "watchdog_barks_total",
+                "Times that no commit came in the watchdog's time.",
+                state.barks,
+            ),
+            counter(
+                "aborted_packets_total",
+                "Packets dropped with an aborted epoch; they are among the drops.",
+                state.aborted,
+            ),
+            counter(
+                "unprotected_packets_total",
+                "Packets that left without a commit.",
+                state.unprotected,
             ),
         ]);
     }

@@ -9,6 +9,7 @@ use std::fmt;
 
 pub use settings::{Late, Mark, Overflow, Setting, Settings};
 
+use qdisc_model::controller::pipeline::Objection;
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ const LIMIT: u16 = 5;
 const STATE: u16 = 32;
 const OPEN_EPOCH: u16 = 33;
 const COMMITTED: u16 = 34;
+const OLDEST: u16 = 35;
 const FLYING: u16 = 36;
 const AGE: u16 = 39;
 const BARKS: u16 = 41;
@@ -78,6 +80,16 @@ impl Order {
         };
         Some(reason)
     }
+
+    /// The same for who decides what to do next.
+    #[must_use]
+    pub fn objection(self, errno: Errno) -> Objection {
+        match (self, errno) {
+            (Self::Begin(_), Errno::NOSPC) => Objection::TooMany,
+            (Self::Begin(_), Errno::NOBUFS) => Objection::Full,
+            _ => Objection::OutOfStep,
+        }
+    }
 }
 
 impl fmt::Display for Order {
@@ -107,6 +119,8 @@ pub struct State {
     pub epoch: u64,
     /// The newest committed one.
     pub committed: u64,
+    /// The oldest epoch that has ended and awaits its commit; 0 for none.
+    pub oldest: u64,
     /// Epochs that have ended and await their commit.
     pub in_flight: u64,
     /// Milliseconds that the oldest packet has waited for a commit.
@@ -139,6 +153,7 @@ impl State {
             is_asking: flags & ASKING != 0,
             epoch: first(OPEN_EPOCH)?,
             committed: first(COMMITTED)?,
+            oldest: first(OLDEST)?,
             in_flight: first(FLYING)?,
             age: first(AGE)?,
             barks: first(BARKS)?,
@@ -148,6 +163,26 @@ impl State {
             purged: first(PURGED)?,
             settings: Settings::read(options)?,
         })
+    }
+
+    /// As names with values, for a line that programs read.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let word = |is_so: bool| if is_so { "yes" } else { "no" };
+        format!(
+            "in-flight={} epoch={} age={} late={} asking={} full={} passed={} unprotected={} aborted={} purged={} barks={}",
+            self.in_flight,
+            self.epoch,
+            self.age,
+            word(self.is_late),
+            word(self.is_asking),
+            word(self.is_full),
+            self.passed,
+            self.unprotected,
+            self.aborted,
+            self.purged,
+            self.barks,
+        )
     }
 
     /// In words, one thing in a line.

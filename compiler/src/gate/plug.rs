@@ -9,6 +9,7 @@
 //! change` sends it, a root of another kind would be thrown away for a plug with a limit of 0.
 
 use qdisc_model::controller::Sighting;
+use qdisc_model::controller::pipeline::Objection;
 use rustix::io::Errno;
 
 use super::link::{self, Link};
@@ -92,6 +93,13 @@ impl Root {
         (self.kind == PLUG || self.kind == module::KIND) && self.handle != 0
     }
 
+    /// The state of our module under its own name. Loaded in the place of plug it is driven as one: by
+    /// messages that others know as well.
+    #[must_use]
+    pub fn module(&self) -> Option<&State> {
+        self.state.as_ref().filter(|_| self.kind == module::KIND)
+    }
+
     /// What the controller wants to know of it.
     #[must_use]
     pub fn sighting(&self) -> Sighting {
@@ -163,8 +171,10 @@ pub enum PlugError {
         device: Device,
         /// What was to be done.
         order: module::Order,
-        /// Why it is not.
+        /// Why it is not, in words.
         reason: &'static str,
+        /// And for who decides what to do next.
+        objection: Objection,
     },
     /// A limit of 0 would drop every packet.
     #[error("a limit of 0 bytes drops every packet")]
@@ -344,7 +354,10 @@ impl Gate {
             Ok(root) => return Ok(root),
             Err(error) => error,
         };
-        let Some(reason) = error.refusal().and_then(|errno| order.refusal(errno)) else {
+        let refusal = error
+            .refusal()
+            .and_then(|errno| Some((order.refusal(errno)?, order.objection(errno))));
+        let Some((reason, objection)) = refusal else {
             return Err(self.explain(error, true));
         };
         // Some numbers are the kernel's as well, when there is no such qdisc.
@@ -354,6 +367,7 @@ impl Gate {
                 device: self.device.clone(),
                 order,
                 reason,
+                objection,
             })
         } else {
             Err(PlugError::Replaced(self.device.clone()))

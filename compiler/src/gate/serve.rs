@@ -2,6 +2,7 @@
 //!
 //! Whatever goes wrong, the plug is left as it is, which is held: nothing here ever opens it.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
@@ -9,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qdisc_model::controller::{Answer, Event};
+use qdisc_model::controller::Answer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -83,6 +84,8 @@ struct Ages {
     batch: Option<Instant>,
     joined: Option<Instant>,
     strays: Option<Instant>,
+    /// Where epochs have numbers: each that is in flight, oldest first. 0 for one of an earlier client.
+    flights: VecDeque<(u64, Instant)>,
 }
 
 /// Runs until a signal ends it.
@@ -177,7 +180,7 @@ impl Daemon {
                 notifier.say("WATCHDOG=1");
                 beat = Instant::now() + interval;
             }
-            let lost = self.driver.controller().is_lost();
+            let lost = self.driver.is_lost();
             let retry = lost.then(|| Instant::now() + RETRY);
             let until = retry.into_iter().chain(notifier.beat().map(|_| beat)).min();
             let ready = self.wait(signals, until)?;
@@ -188,7 +191,7 @@ impl Daemon {
             if ready.kernel {
                 self.driver.listen();
             }
-            if self.driver.controller().is_lost() {
+            if self.driver.is_lost() {
                 self.driver.recover();
                 if matches!(self.driver.trouble(), Some(PlugError::NoInterface(_)))
                     && let Some(error) = self.driver.take_trouble()
@@ -245,7 +248,7 @@ impl Daemon {
                 let _ = stream.write_all(b"error another client is in command\n");
                 continue;
             }
-            self.driver.handle(Event::Joined);
+            self.driver.join();
             self.client = Some(Client {
                 stream,
                 input: Vec::new(),
@@ -255,7 +258,10 @@ impl Daemon {
 
     fn drop_client(&mut self) {
         self.client = None;
-        self.driver.handle(Event::Left);
+        self.driver.leave();
+        for (epoch, _) in &mut self.ages.flights {
+            *epoch = 0;
+        }
     }
 
     /// Reads what the client has sent and answers each line. An error means that the client is
@@ -305,7 +311,7 @@ impl Daemon {
             Err(error) => format!("error {error}"),
             Ok(Line::Status) => self.status(),
             Ok(Line::Request(request)) => {
-                let answer = self.driver.handle(Event::Request(request));
+                let answer = self.driver.request(request);
                 match answer {
                     Some(answer) => {
                         self.note(answer);
@@ -321,20 +327,26 @@ impl Daemon {
         }
     }
 
-    fn status(&self) -> String {
-        let controller = self.driver.controller();
-        let (packets, bytes, drops) = self
-            .driver
+    fn status(&mut self) -> String {
+        self.driver.refresh();
+        let driver = &self.driver;
+        let (packets, bytes, drops) = driver
             .root()
             .map_or((0, 0, 0), |root| (root.packets, root.backlog, root.drops));
         let epoch =
             |epoch: Option<u64>| epoch.map_or_else(|| String::from("-"), |epoch| epoch.to_string());
+        let module = driver.module();
+        let gate = match (driver.is_lost(), module) {
+            (true, _) => "lost",
+            (false, Some(state)) if state.is_open => "open",
+            (false, _) => "held",
+        };
+        let more = module.map_or_else(String::new, |state| format!(" {}", state.words()));
         format!(
-            "ok status gate={} ended={} committed={} packets={packets} bytes={bytes} strays={} drops={drops}",
-            if controller.is_lost() { "lost" } else { "held" },
-            epoch(controller.ended()),
-            epoch(controller.committed()),
-            controller.strays(),
+            "ok status gate={gate} ended={} committed={} packets={packets} bytes={bytes} strays={} drops={drops}{more}",
+            epoch(driver.ended()),
+            epoch(driver.committed()),
+            driver.strays(),
         )
     }
 
@@ -342,6 +354,17 @@ impl Daemon {
     fn note(&mut self, answer: Answer) {
         let now = Instant::now();
         let ages = &mut self.ages;
+        if self.driver.module().is_some() {
+            match answer {
+                Answer::Ended(epoch) => ages.flights.push_back((epoch, now)),
+                Answer::Released(newest) | Answer::Purged(newest) => {
+                    ages.flights.retain(|(epoch, _)| *epoch > newest);
+                }
+                Answer::Aborted(_) => ages.flights.clear(),
+                _ => {}
+            }
+            return;
+        }
         match answer {
             Answer::Ended(_) => ages.batch = Some(ages.joined.take().unwrap_or(now)),
             Answer::Joined(_) => {
@@ -354,8 +377,8 @@ impl Daemon {
     }
 
     fn publish(&mut self) {
-        let controller = self.driver.controller();
-        let strays = controller.strays();
+        let driver = &self.driver;
+        let strays = driver.strays();
         if strays == 0 {
             self.ages.strays = None;
         } else {
@@ -365,16 +388,18 @@ impl Daemon {
             batch,
             joined,
             strays: since,
+            ref flights,
         } = self.ages;
+        let flying = flights.front().map(|(_, since)| *since);
         self.board.set(Numbers {
-            in_hand: !controller.is_lost(),
+            in_hand: !driver.is_lost(),
             client: self.client.is_some(),
-            ended: controller.ended(),
-            committed: controller.committed(),
-            oldest: [batch, joined, since].into_iter().flatten().min(),
+            ended: driver.ended(),
+            committed: driver.committed(),
+            oldest: [batch, joined, since, flying].into_iter().flatten().min(),
             strays,
-            dropped_before: self.driver.dropped_before(),
-            totals: controller.totals(),
+            dropped_before: driver.dropped_before(),
+            totals: driver.totals(),
         });
     }
 }

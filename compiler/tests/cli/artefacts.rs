@@ -43,6 +43,17 @@ fn artefacts_of_the_examples_are_as_they_were() {
 }
 
 #[test]
+fn another_gate_is_one_line_of_the_script() {
+    let args = ["compile", "examples/voip.gate", "--emit", "script"];
+    let plug = run(&args).exits(0).out;
+    let ours = run(&[&args[..], &["--gate", "epochgate"]].concat())
+        .exits(0)
+        .out;
+    assert_eq!(plug.replace("GATE='plug'", "GATE='epochgate'"), ours);
+    assert_ne!(plug, ours);
+}
+
+#[test]
 fn a_hook_is_for_whatever_vif_xen_names() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().to_str().unwrap();

@@ -39,6 +39,8 @@ fn wrong_use_is_2() {
         &["check", "."],
         &["compile", "-", "--backend", "xdp"],
         &["compile", "-", "--vif", "a", "--ifb", "a"],
+        &["compile", "-", "--gate", "pfifo"],
+        &["compile", "-", "--gate", "epochgate", "--emit", "xen-hook"],
         &["explain", "-"],
         &["explain", "-", "udp"],
         &["explain", "-", "udp 10.0.0.1:1 > 10.0.0.2:99999"],

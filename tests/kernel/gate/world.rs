@@ -23,6 +23,9 @@ pub(crate) const IFB: &str = "ifb0";
 /// An ethertype for experiments, and what tells our frames from others of it.
 const MARK: [u8; 8] = [0x88, 0xb5, b'g', b'a', b't', b'e', b'!', b'\n'];
 
+/// What tells our frames of media from others: they may pass, whatever the epoch.
+const MEDIA: [u8; 8] = *b"media!\r\n";
+
 /// Between two frames of the guest.
 const GAP: Duration = Duration::from_millis(1);
 
@@ -63,6 +66,10 @@ struct Shared {
     /// The newest epoch of which something came out.
     newest_out: AtomicU64,
     early: Mutex<Vec<String>>,
+    /// Whether the guest also sends media.
+    has_media: bool,
+    media_sent: AtomicU64,
+    media_out: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -79,16 +86,25 @@ pub(crate) struct World {
 impl World {
     /// Everything up, the plug closed, no frame sent yet.
     pub(crate) fn new(limit: u32) -> Result<Self, Failed> {
-        let lab = Lab::new()?;
-        lab.shell(&format!(
+        let gate = format!(
             "ip link add {IFB} type ifb
              ip link set {IFB} up
              tc qdisc add dev {IFB} root handle 5: plug limit {limit}
              tc qdisc add dev vif0 clsact
              tc filter add dev vif0 ingress matchall action mirred egress redirect dev {IFB}"
-        ))?;
+        );
+        Self::behind(&gate, false, 0)
+    }
+
+    /// The same behind another gate, made by these commands; the guest also sends media, UDP to port
+    /// 20000, if it is to. What it sends up to the epoch `free` may come out uncommitted.
+    pub(crate) fn behind(gate: &str, has_media: bool, free: u64) -> Result<Self, Failed> {
+        let lab = Lab::new()?;
+        lab.shell(gate)?;
         let shared = Arc::new(Shared {
             epoch: Mutex::new(1),
+            committed: AtomicU64::new(free),
+            has_media,
             ..Shared::default()
         });
         let buffers = SendBuffers::enlarge()?;
@@ -257,6 +273,20 @@ impl World {
         Ok(())
     }
 
+    /// Frames that came out until now, of those that may be held.
+    pub(crate) fn out(&self) -> u64 {
+        self.shared.out.load(Ordering::SeqCst)
+    }
+
+    /// Media sent until now, all of which comes out without any commit.
+    pub(crate) fn media_passes(&self) -> Result<u64, Failed> {
+        let sent = self.shared.media_sent.load(Ordering::SeqCst);
+        self.wait("all media is out", |world| {
+            world.shared.media_out.load(Ordering::SeqCst) >= sent
+        })?;
+        Ok(sent)
+    }
+
     /// Frames that came out before the commit of their epoch.
     pub(crate) fn early(&self) -> usize {
         self.shared
@@ -345,9 +375,23 @@ fn flood(shared: &Shared, sender: &mut dyn DataLinkSender) {
                 number += 1;
                 shared.sent.store(number, Ordering::SeqCst);
             }
+            if shared.has_media && matches!(sender.send_to(&media(), None), Some(Ok(()))) {
+                shared.media_sent.fetch_add(1, Ordering::SeqCst);
+            }
         }
         thread::sleep(GAP);
     }
+}
+
+/// UDP over IPv4 to port 20000.
+fn media() -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0];
+    frame.extend([0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0]);
+    frame.extend([10, 0, 0, 2, 10, 0, 0, 3]);
+    frame.extend([0x4e, 0x20, 0x4e, 0x20, 0, 26, 0, 0]);
+    frame.extend(MEDIA);
+    frame.resize(60, 0);
+    frame
 }
 
 /// The onlooker at the far side.
@@ -358,6 +402,9 @@ fn watch(shared: &Shared, receiver: &mut dyn DataLinkReceiver) {
         };
         // Read after the frame came: a commit that came meanwhile excuses it, not the other way.
         let committed = shared.committed.load(Ordering::SeqCst);
+        if frame.get(42..50) == Some(&MEDIA[..]) {
+            shared.media_out.fetch_add(1, Ordering::SeqCst);
+        }
         if frame.get(12..20) != Some(&MARK[..]) {
             continue;
         }

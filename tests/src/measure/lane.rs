@@ -5,7 +5,7 @@ use std::fs;
 use compiler::backend::Kind;
 use compiler::device::Device;
 use compiler::gate::driver::Driver;
-use qdisc_model::controller::{Answer, Event, Request};
+use qdisc_model::controller::{Answer, Request};
 
 use super::holds;
 use super::sender::media_frame;
@@ -57,7 +57,7 @@ impl Lane {
             if !driver.recover() {
                 return Err(String::from("the plug is out of reach"));
             }
-            driver.handle(Event::Joined);
+            driver.join();
             Ok(driver)
         });
         Ok(Self {
@@ -87,7 +87,7 @@ impl Lane {
         let Some(driver) = &mut self.driver else {
             return Ok(());
         };
-        match driver.handle(Event::Request(request)) {
+        match driver.request(request) {
             Some(answer) if answer == expected => Ok(()),
             other => Err(format!("{}: {request:?} is answered {other:?}", self.name)),
         }

@@ -31,6 +31,36 @@ struct Status<'a> {
     module: Option<State>,
 }
 
+impl<'a> Status<'a> {
+    fn new(ifb: &'a Device, link: &Link, root: &'a Root, driven: bool) -> Self {
+        Self {
+            ifb: ifb.as_str(),
+            link: if link.is_up() { "up" } else { "down" },
+            qdisc: &root.kind,
+            handle: format!("{:x}:", root.handle >> 16),
+            held_packets: root.packets,
+            held_bytes: root.backlog,
+            sent_packets: root.sent_packets,
+            sent_bytes: root.sent_bytes,
+            drops: root.drops,
+            overlimits: root.overlimits,
+            driven,
+            module: root.state,
+        }
+    }
+
+    /// Nothing in it can fail to become JSON: strings, numbers and flags.
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The status as JSON, whatever is there.
+pub(super) fn json(ifb: &Device) -> Result<String, PlugError> {
+    let (link, root, driven) = read(ifb)?;
+    Ok(Status::new(ifb, &link, &root, driven).json() + "\n")
+}
+
 /// Prints it; a gate that is no gate is a finding.
 pub(super) fn run(ifb: &Device, format: Format, console: &mut Console) -> Result<Exit, Failure> {
     let (link, root, driven) = match read(ifb) {
@@ -40,26 +70,10 @@ pub(super) fn run(ifb: &Device, format: Format, console: &mut Console) -> Result
             return Ok(Exit::Findings);
         }
     };
-    let status = Status {
-        ifb: ifb.as_str(),
-        link: if link.is_up() { "up" } else { "down" },
-        qdisc: &root.kind,
-        handle: format!("{:x}:", root.handle >> 16),
-        held_packets: root.packets,
-        held_bytes: root.backlog,
-        sent_packets: root.sent_packets,
-        sent_bytes: root.sent_bytes,
-        drops: root.drops,
-        overlimits: root.overlimits,
-        driven,
-        module: root.state,
-    };
+    let status = Status::new(ifb, &link, &root, driven);
     match format {
         Format::Json => {
-            let text = serde_json::to_string(&status).map_err(|error| {
-                Failure::usage(format!("cannot write the status as JSON: {error}"))
-            })?;
-            console.line(&text)?;
+            console.line(&status.json())?;
         }
         Format::Text => {
             print(&status, console)?;
