@@ -144,7 +144,7 @@ impl<T: Qdisc> Adapter<T> {
             (state.as_mut(), sch, bytes(options, length))
         };
         match options {
-            Some(options) => from_result(this.change(&mut sch, options, now)),
+            Some(options) => from_result(|| this.change(&mut sch, options, now).map(|()| 0)),
             None => code::EINVAL.to_errno(),
         }
     }
