@@ -400,9 +400,9 @@ void epochgate_kfree(void *memory)
 void epochgate_print(u32 warn, const char *text)
 {
 	if (warn)
-		printk(KERN_WARNING "%s", text);
+		pr_warn("%s", text);
 	else
-		printk(KERN_INFO "%s", text);
+		pr_info("%s", text);
 }
 
 void epochgate_skb_free(struct sk_buff *skb)

@@ -170,9 +170,9 @@ impl EpochGate {
         }
         if !self.gate.is_late() {
             match self.gate.on_late() {
-                Late::Hold => pr_warn!("epochgate: no commit came in time; held on\n"),
-                Late::Abort => pr_warn!("epochgate: no commit came in time; aborted what waited\n"),
-                Late::Open => pr_warn!("epochgate: no commit came in time; opened\n"),
+                Late::Hold => pr_warn!("no commit came in time; held on\n"),
+                Late::Abort => pr_warn!("no commit came in time; aborted what waited\n"),
+                Late::Open => pr_warn!("no commit came in time; opened\n"),
             }
         }
         self.gate.bark(|skb| sch.drop_queued(skb));
@@ -207,7 +207,7 @@ impl Qdisc for EpochGate {
             Some(Request::Plug { limit, .. }) => this.gate.set_limit(limit.into()),
         }
         if this.mark.mask != 0 {
-            pr_info!("epochgate: packets with a mark pass by\n");
+            pr_info!("packets with a mark pass by\n");
         }
         Ok(this)
     }
