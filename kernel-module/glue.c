@@ -3,8 +3,9 @@
  * sch_epochgate: the C side, for kernels that know no Rust.
  *
  * It registers the qdisc, finds the state behind it, and passes each operation on to Rust
- * (epochgate_rs_*, src/qdisc.rs). Below that stand the functions that Rust calls back: what is a
- * static inline or a macro in the kernel (kernel/src/bindings/glue.rs).
+ * (epochgate_rs_*, src/qdisc.rs): one call for a packet that comes, one for a packet that goes. Below
+ * that stand the functions that Rust calls back on rarer occasions, which are static inlines or macros
+ * in the kernel, and the places of the fields that Rust reads itself (kernel/src/bindings/glue.rs).
  *
  * Decisions are made in Rust; there are none here.
  */
@@ -62,8 +63,8 @@ struct epochgate_sched_data {
 };
 
 /*
- * Nanoseconds, good to a tick, which is enough for ages and the watchdog: it is read for each packet.
- * Its zero is any time, and it never stands at 0.
+ * Nanoseconds, good to a tick, which is enough for ages and the watchdog: it is read for each
+ * packet. Its zero is any time, and it never stands at 0.
  */
 static u64 epochgate_now(void)
 {
@@ -130,11 +131,13 @@ static struct sk_buff *epochgate_dequeue(struct Qdisc *sch)
 	struct epochgate_sched_data *q = qdisc_priv(sch);
 	struct sk_buff *skb = epochgate_rs_dequeue(q->state, sch, epochgate_now());
 
+	if (skb)
+		qdisc_bstats_update(sch, skb);
 	/*
 	 * A parent that is told of an empty queue forgets this qdisc, and it must not do so in the
 	 * middle of its own dequeue: then it is told the next time.
 	 */
-	if (sch->q.qlen)
+	if (unlikely(q->lost) && sch->q.qlen)
 		epochgate_tell_parents(sch, q);
 	return skb;
 }
@@ -347,15 +350,38 @@ MODULE_ALIAS("net-sch-epochgate");
 
 /* What Rust calls; the prototypes are in kernel/src/bindings/glue.rs. */
 
+/* kernel/src/bindings/glue.rs, Layout */
+struct epochgate_layout {
+	u32 skb_next;
+	u32 skb_len;
+	u32 skb_mark;
+	u32 skb_pkt_len;
+	u32 skb_private;
+	u32 sch_qlen;
+	u32 sch_backlog;
+};
+
+static_assert(sizeof_field(struct sk_buff, len) == sizeof(u32));
+static_assert(sizeof_field(struct sk_buff, mark) == sizeof(u32));
+static_assert(sizeof_field(struct qdisc_skb_cb, pkt_len) == sizeof(u32));
+static_assert(sizeof_field(struct Qdisc, q.qlen) == sizeof(u32));
+static_assert(sizeof_field(struct Qdisc, qstats.backlog) == sizeof(u32));
+
+extern const struct epochgate_layout epochgate_layout;
+const struct epochgate_layout epochgate_layout = {
+	.skb_next = offsetof(struct sk_buff, next),
+	.skb_len = offsetof(struct sk_buff, len),
+	.skb_mark = offsetof(struct sk_buff, mark),
+	.skb_pkt_len = offsetof(struct sk_buff, cb) + offsetof(struct qdisc_skb_cb, pkt_len),
+	.skb_private = offsetof(struct sk_buff, cb) + offsetof(struct qdisc_skb_cb, data),
+	.sch_qlen = offsetof(struct Qdisc, q.qlen),
+	.sch_backlog = offsetof(struct Qdisc, qstats.backlog),
+};
+
 void *epochgate_kmalloc(size_t bytes, u32 atomic);
 void epochgate_kfree(void *memory);
 void epochgate_print(u32 warn, const char *text);
-u32 epochgate_skb_len(const struct sk_buff *skb);
-u32 epochgate_skb_mark(const struct sk_buff *skb);
 void epochgate_skb_free(struct sk_buff *skb);
-void epochgate_enqueued(struct Qdisc *sch, struct sk_buff *skb);
-void epochgate_not_enqueued(struct Qdisc *sch, struct sk_buff *skb);
-void epochgate_dequeued(struct Qdisc *sch, struct sk_buff *skb);
 void epochgate_drop_queued(struct Qdisc *sch, struct sk_buff *skb);
 void epochgate_overlimit(struct Qdisc *sch);
 void epochgate_schedule(struct Qdisc *sch);
@@ -374,43 +400,14 @@ void epochgate_kfree(void *memory)
 void epochgate_print(u32 warn, const char *text)
 {
 	if (warn)
-		printk(KERN_WARNING "%s", text);
+		pr_warn("%s", text);
 	else
-		printk(KERN_INFO "%s", text);
-}
-
-u32 epochgate_skb_len(const struct sk_buff *skb)
-{
-	return skb->len;
-}
-
-u32 epochgate_skb_mark(const struct sk_buff *skb)
-{
-	return skb->mark;
+		pr_info("%s", text);
 }
 
 void epochgate_skb_free(struct sk_buff *skb)
 {
 	kfree_skb(skb);
-}
-
-void epochgate_enqueued(struct Qdisc *sch, struct sk_buff *skb)
-{
-	sch->q.qlen++;
-	qdisc_qstats_backlog_inc(sch, skb);
-}
-
-void epochgate_not_enqueued(struct Qdisc *sch, struct sk_buff *skb)
-{
-	sch->q.qlen--;
-	qdisc_qstats_backlog_dec(sch, skb);
-}
-
-void epochgate_dequeued(struct Qdisc *sch, struct sk_buff *skb)
-{
-	sch->q.qlen--;
-	qdisc_qstats_backlog_dec(sch, skb);
-	qdisc_bstats_update(sch, skb);
 }
 
 void epochgate_drop_queued(struct Qdisc *sch, struct sk_buff *skb)

@@ -5,7 +5,8 @@
 //! C headers: [`include/net/sch_generic.h`](srctree/include/net/sch_generic.h),
 //! [`include/net/pkt_sched.h`](srctree/include/net/pkt_sched.h)
 //!
-//! One queue holds all packets in the order of their arrival. The end of an epoch is a position
+//! One list holds all packets in the order of their arrival, linked by themselves, so that a packet
+//! that is held takes no memory but its own. The end of an epoch is a position
 //! in it; a commit moves the position up to which packets may leave to the end of that epoch.
 //! Positions outlive packets: a reset of the queue leaves every marker true. What `sch_plug` does
 //! with counts, and gets wrong when packets vanish, is done with places here.
@@ -15,17 +16,16 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use crate::queue::{Full, Queue};
+use kernel::skbuff::{SkBuff, SkBuffList};
+
+use crate::queue::Queue;
 pub use config::{Config, Error, Late, Overflow, Xmit};
 pub use stats::{Bstats, Stats};
 
-#[derive(Debug)]
-struct Held<P> {
-    packet: P,
-    len: u32,
-    /// It waits for no commit: it was there, or came, while the gate was open.
-    unprotected: bool,
-}
+/// What the gate remembers of each packet ([`SkBuff::private`]): whether it waits for no commit, since
+/// it was there, or came, while the gate was open.
+const PROTECTED: u8 = 0;
+const UNPROTECTED: u8 = 1;
 
 /// The end of an epoch: all packets before this position, and behind the marker before, are its.
 #[derive(Clone, Copy, Debug)]
@@ -36,16 +36,19 @@ struct Marker {
     since: u64,
 }
 
-/// One gate over packets of type `P`, each of which the gate owns while it is queued.
+/// One gate, which owns each packet while it is queued.
 ///
 /// # Invariants
 ///
 /// Markers stand in the order of their epochs and their ends never decrease; all ends are at most the
 /// queue's end. Packets before `released` may leave; while the gate is open, that is all of them.
-/// `backlog` is the sum of the lengths in the queue.
+/// `first` is the position of the first packet, or of the next one to come if there is none.
+/// `backlog` is the sum of the lengths in the queue. Of each packet in it is remembered whether it is
+/// protected.
 #[derive(Debug)]
-pub struct Gate<P> {
-    queue: Queue<Held<P>>,
+pub struct Gate {
+    queue: SkBuffList,
+    first: u64,
     markers: Queue<Marker>,
     open: u64,
     committed: u64,
@@ -63,13 +66,14 @@ pub struct Gate<P> {
     stats: Stats,
 }
 
-impl<P> Gate<P> {
+impl Gate {
     /// A gate that is closed: epoch 1 is open, no epoch is committed. Allocates nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
         // INVARIANT: no markers, nothing queued.
         Self {
-            queue: Queue::new(config.max_packets),
+            queue: SkBuffList::new(),
+            first: 0,
             markers: Queue::new(config.max_in_flight.max(1)),
             open: 1,
             committed: 0,
@@ -92,42 +96,42 @@ impl<P> Gate<P> {
         self.stats.passed.update(len);
     }
 
-    /// Queues a packet of `len` bytes (`skb->len`) in the open epoch, at the time `now`, which is
-    /// any clock that never stands at 0.
-    pub fn enqueue(&mut self, packet: P, len: u32, now: u64) -> Xmit<P> {
+    /// Queues a packet (of `skb->len` bytes) in the open epoch, at the time `now`, which is any clock
+    /// that never stands at 0.
+    #[inline]
+    pub fn enqueue(&mut self, mut skb: SkBuff, now: u64) -> Xmit {
+        let len = skb.len();
         let backlog = self.backlog.saturating_add(u64::from(len));
-        let held = Held {
-            packet,
-            len,
-            unprotected: self.wide_open,
-        };
-        let refused = if backlog > self.limit {
-            Err(Full(held))
+        if backlog > self.limit {
+            self.overflowed = true;
+            self.stats.overflow.update(len);
+            return Xmit::Drop {
+                skb,
+                ask: self.ask(true),
+            };
+        }
+        self.backlog = backlog;
+        if self.wide_open {
+            // INVARIANT: what comes while the gate is open may leave.
+            skb.set_private(UNPROTECTED);
+            self.queue.push_back(skb);
+            self.released = self.end();
         } else {
-            self.queue.push_back(held)
-        };
-        match refused {
-            Ok(()) => {
-                self.backlog = backlog;
-                // INVARIANT: what comes while the gate is open may leave.
-                if self.wide_open {
-                    self.released = self.queue.end();
-                } else if self.since == 0 {
-                    self.since = now;
-                }
-                Xmit::Queued {
-                    ask: self.ask(false),
-                }
-            }
-            Err(Full(held)) => {
-                self.overflowed = true;
-                self.stats.overflow.update(len);
-                Xmit::Drop {
-                    packet: held.packet,
-                    ask: self.ask(true),
-                }
+            skb.set_private(PROTECTED);
+            self.queue.push_back(skb);
+            if self.since == 0 {
+                self.since = now;
             }
         }
+        Xmit::Queued {
+            ask: self.ask(false),
+        }
+    }
+
+    /// The position that the next packet will have.
+    const fn end(&self) -> u64 {
+        // CAST: `usize` is at most 64 bits wide. The sum counts packets ever queued.
+        self.first.wrapping_add(self.queue.len() as u64)
     }
 
     const fn ask(&mut self, dropped: bool) -> bool {
@@ -142,31 +146,42 @@ impl<P> Gate<P> {
 
     /// The packet that [`Gate::dequeue`] gives next.
     #[must_use]
-    pub fn peek(&self) -> Option<&P> {
-        if self.queue.first() >= self.released {
+    pub const fn peek(&self) -> Option<&SkBuff> {
+        if self.first >= self.released {
             return None;
         }
-        self.queue.front().map(|held| &held.packet)
+        self.queue.front()
     }
 
     /// Gives the oldest packet, if its epoch is committed.
-    pub fn dequeue(&mut self) -> Option<P> {
-        if self.queue.first() >= self.released {
+    #[inline]
+    pub fn dequeue(&mut self) -> Option<SkBuff> {
+        if self.first >= self.released {
             return None;
         }
-        let held = self.queue.pop_front()?;
-        self.uncharge(held.len);
-        if held.unprotected {
-            self.stats.unprotected.update(held.len);
+        let skb = self.pop_front()?;
+        let len = skb.len();
+        if skb.private() == PROTECTED {
+            self.stats.sent.update(len);
         } else {
-            self.stats.sent.update(held.len);
+            self.stats.unprotected.update(len);
         }
-        Some(held.packet)
+        Some(skb)
+    }
+
+    #[inline]
+    fn pop_front(&mut self) -> Option<SkBuff> {
+        let skb = self.queue.pop_front()?;
+        // INVARIANT: what follows has the next position.
+        self.first = self.first.wrapping_add(1);
+        self.uncharge(skb.len());
+        Some(skb)
     }
 
     /// A packet has left the queue, whichever way.
-    fn uncharge(&mut self, len: u32) {
-        self.backlog = self.backlog.saturating_sub(u64::from(len));
+    const fn uncharge(&mut self, len: u32) {
+        // CAST: `u32` to `u64` loses nothing.
+        self.backlog = self.backlog.saturating_sub(len as u64);
         self.overflowed = false;
     }
 
@@ -189,7 +204,7 @@ impl<P> Gate<P> {
         let full = self.overflowed && matches!(self.overflow, Overflow::RefuseEpoch);
         let marker = Marker {
             epoch: self.open,
-            end: self.queue.end(),
+            end: self.end(),
             since: self.since,
         };
         // INVARIANT: the marker is the newest and stands at the queue's end. It is taken back if
@@ -231,7 +246,7 @@ impl<P> Gate<P> {
         }
         // INVARIANT: the marker goes, and all others end where it ends or later.
         self.markers.pop_front();
-        let from = self.released.max(self.queue.first());
+        let from = self.released.max(self.first);
         self.released = self.released.max(marker.end);
         self.committed = epoch;
         self.late = false;
@@ -245,7 +260,7 @@ impl<P> Gate<P> {
     /// # Errors
     ///
     /// [`Error::Committed`], [`Error::NoEpoch`].
-    pub fn abort(&mut self, epoch: u64, mut free: impl FnMut(P)) -> Result<u64, Error> {
+    pub fn abort(&mut self, epoch: u64, mut free: impl FnMut(SkBuff)) -> Result<u64, Error> {
         if epoch <= self.committed {
             return self.refuse(Error::Committed);
         }
@@ -265,15 +280,14 @@ impl<P> Gate<P> {
         while self.markers.len() > offset {
             self.markers.pop_back();
         }
-        let mut dropped = 0_u64;
-        while self.queue.end() > start {
-            let Some(held) = self.queue.pop_back() else {
-                break;
-            };
-            self.uncharge(held.len);
-            self.stats.aborted.update(held.len);
-            dropped = dropped.wrapping_add(1);
-            free(held.packet);
+        let mut lost = self.queue.split_off(self.offset(start));
+        // CAST: `usize` is at most 64 bits wide.
+        let dropped = lost.len() as u64;
+        while let Some(skb) = lost.pop_front() {
+            let len = skb.len();
+            self.uncharge(len);
+            self.stats.aborted.update(len);
+            free(skb);
         }
         self.open = self.open.saturating_add(1);
         self.since = 0;
@@ -286,23 +300,24 @@ impl<P> Gate<P> {
     /// [`Gate::begin`]. Epochs go on being numbered and committed.
     pub fn open_up(&mut self) {
         self.wide_open = true;
-        let waiting = self.released.saturating_sub(self.queue.first());
-        // CAST: it is at most the length of the queue, or the loop does nothing.
-        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
-        for offset in waiting..self.queue.len() {
-            if let Some(held) = self.queue.get_mut(offset) {
-                held.unprotected = true;
-            }
-        }
+        self.queue
+            .set_private(self.offset(self.released), UNPROTECTED);
         // INVARIANT: all that is there may leave.
-        self.released = self.released.max(self.queue.end());
+        self.released = self.released.max(self.end());
         self.forget_times();
+    }
+
+    /// How many packets stand before a position.
+    fn offset(&self, position: u64) -> usize {
+        let offset = position.saturating_sub(self.first);
+        // It is at most the length of the queue, or nothing stands behind it.
+        usize::try_from(offset).unwrap_or(usize::MAX)
     }
 
     /// The watchdog's time is over. If nothing waits for a commit, nothing happens, and the answer
     /// is no. Otherwise the gate is late until the next commit or abort, and does what was set;
     /// packets that this drops are handed to `free`.
-    pub fn bark(&mut self, free: impl FnMut(P)) -> bool {
+    pub fn bark(&mut self, free: impl FnMut(SkBuff)) -> bool {
         if !self.waits() {
             return false;
         }
@@ -323,7 +338,7 @@ impl<P> Gate<P> {
     /// Whether anything waits for a commit: a packet, or an epoch that has ended.
     #[must_use]
     pub const fn waits(&self) -> bool {
-        let held = !self.queue.is_empty() && self.queue.end() > self.released;
+        let held = !self.queue.is_empty() && self.end() > self.released;
         held || !self.markers.is_empty()
     }
 
@@ -362,11 +377,10 @@ impl<P> Gate<P> {
 
     /// Drops every packet, as when the device goes down, and hands each to `free`. The gate stays
     /// closed and the epochs stay in flight: their markers are positions that have gone by.
-    pub fn reset(&mut self, mut free: impl FnMut(P)) {
-        while let Some(held) = self.queue.pop_front() {
-            self.uncharge(held.len);
-            self.stats.purged.update(held.len);
-            free(held.packet);
+    pub fn reset(&mut self, mut free: impl FnMut(SkBuff)) {
+        while let Some(skb) = self.pop_front() {
+            self.stats.purged.update(skb.len());
+            free(skb);
         }
         self.forget_times();
     }
@@ -435,6 +449,7 @@ impl<P> Gate<P> {
 
     /// Packets in the queue: `qlen`.
     #[must_use]
+    #[inline]
     pub const fn qlen(&self) -> usize {
         self.queue.len()
     }

@@ -144,7 +144,7 @@ impl<T: Qdisc> Adapter<T> {
             (state.as_mut(), sch, bytes(options, length))
         };
         match options {
-            Some(options) => from_result(this.change(&mut sch, options, now)),
+            Some(options) => from_result(|| this.change(&mut sch, options, now).map(|()| 0)),
             None => code::EINVAL.to_errno(),
         }
     }
@@ -154,6 +154,7 @@ impl<T: Qdisc> Adapter<T> {
     /// # Safety
     ///
     /// `state` holds a `T`; the root of `sch` is locked; the caller owns `skb`.
+    #[inline]
     pub unsafe fn enqueue(
         mut state: NonNull<T>,
         sch: NonNull<bindings::Qdisc>,
@@ -180,6 +181,7 @@ impl<T: Qdisc> Adapter<T> {
     /// # Safety
     ///
     /// `state` holds a `T`; the root of `sch` is locked.
+    #[inline]
     pub unsafe fn dequeue(
         mut state: NonNull<T>,
         sch: NonNull<bindings::Qdisc>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A first-in, first-out queue in blocks of memory, in which every entry has a position for life.
+//! A first-in, first-out queue in blocks of memory, in which every entry has a position for life: that
+//! of the epochs in flight. Packets need none, since they are linked by themselves.
 //!
 //! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
 //! [`include/linux/slab.h`](srctree/include/linux/slab.h)
@@ -16,8 +17,8 @@ use kernel::prelude::{GFP_ATOMIC, KVec};
 
 use ring::Ring;
 
-/// Entries of a block, as a power of two: 256 entries of 16 bytes are a page.
-const SHIFT: u32 = 8;
+/// Entries of a block, as a power of two: 128 entries of 32 bytes are a page.
+const SHIFT: u32 = 7;
 const BLOCK: usize = 1 << SHIFT;
 const MASK: usize = BLOCK.wrapping_sub(1);
 

@@ -12,13 +12,12 @@
 
 use kernel::prelude::{Result, code, pr_info, pr_warn};
 use kernel::sch_generic;
-use kernel::skbuff::SkBuff;
+use kernel::skbuff::{SkBuff, SkBuffList};
 
 use crate::classifier::Mark;
 use crate::gate::{Config, Gate, Late, Overflow, Xmit};
 use crate::netlink::{Command, Request, Settings, Writer, attribute, plug, state};
 use crate::qdisc::{Circumstances, Qdisc};
-use crate::queue::{Full, Queue};
 
 /// The limit of a gate that is told none: what a fast link sends in a long epoch.
 const LIMIT: u64 = 64 << 20;
@@ -31,8 +30,8 @@ const NANOSECONDS: u64 = 1_000_000;
 /// The state of one qdisc.
 #[derive(Debug)]
 pub struct EpochGate {
-    gate: Gate<SkBuff>,
-    passing: Queue<SkBuff>,
+    gate: Gate,
+    passing: SkBuffList,
     mark: Mark,
     in_flight: usize,
     /// Nanoseconds; 0 for no watchdog.
@@ -48,12 +47,11 @@ impl EpochGate {
         Self {
             gate: Gate::new(Config {
                 limit,
-                max_packets: usize::MAX,
                 max_in_flight: IN_FLIGHT,
                 overflow: Overflow::DropNewest,
                 late: Late::Hold,
             }),
-            passing: Queue::new(PASSING),
+            passing: SkBuffList::new(),
             mark: Mark::default(),
             in_flight: IN_FLIGHT,
             patience: 0,
@@ -140,7 +138,20 @@ impl EpochGate {
         Ok(())
     }
 
+    /// Queues a packet that passes by.
+    #[cold]
+    fn pass(&mut self, sch: &mut sch_generic::Qdisc, skb: SkBuff) -> Result<(), SkBuff> {
+        if self.passing.len() >= PASSING {
+            return Err(skb);
+        }
+        sch.enqueued(&skb);
+        self.gate.passed(skb.len());
+        self.passing.push_back(skb);
+        Ok(())
+    }
+
     /// Wakes the watchdog when something waits, has it bark when it is time, and lets it sleep.
+    #[cold]
     fn watch(&mut self, sch: &mut sch_generic::Qdisc, now: u64) {
         if self.patience == 0 || (self.due != 0 && now < self.due) {
             return;
@@ -159,9 +170,9 @@ impl EpochGate {
         }
         if !self.gate.is_late() {
             match self.gate.on_late() {
-                Late::Hold => pr_warn!("epochgate: no commit came in time; held on\n"),
-                Late::Abort => pr_warn!("epochgate: no commit came in time; aborted what waited\n"),
-                Late::Open => pr_warn!("epochgate: no commit came in time; opened\n"),
+                Late::Hold => pr_warn!("no commit came in time; held on\n"),
+                Late::Abort => pr_warn!("no commit came in time; aborted what waited\n"),
+                Late::Open => pr_warn!("no commit came in time; opened\n"),
             }
         }
         self.gate.bark(|skb| sch.drop_queued(skb));
@@ -169,6 +180,14 @@ impl EpochGate {
         self.due = now.saturating_add(self.patience);
         sch.watchdog(self.due);
     }
+}
+
+/// The packet was counted as queued, and finds no room.
+#[cold]
+fn no_room(sch: &mut sch_generic::Qdisc, skb: SkBuff) -> SkBuff {
+    sch.not_enqueued(&skb);
+    sch.overlimit();
+    skb
 }
 
 impl Qdisc for EpochGate {
@@ -188,7 +207,7 @@ impl Qdisc for EpochGate {
             Some(Request::Plug { limit, .. }) => this.gate.set_limit(limit.into()),
         }
         if this.mark.mask != 0 {
-            pr_info!("epochgate: packets with a mark pass by\n");
+            pr_info!("packets with a mark pass by\n");
         }
         Ok(this)
     }
@@ -207,6 +226,7 @@ impl Qdisc for EpochGate {
         Ok(())
     }
 
+    #[inline]
     fn enqueue(
         &mut self,
         sch: &mut sch_generic::Qdisc,
@@ -214,33 +234,18 @@ impl Qdisc for EpochGate {
         class: u32,
         now: u64,
     ) -> Result<(), SkBuff> {
-        let len = skb.len();
         if self.mark.passes(&skb, class) {
-            sch.enqueued(&skb);
-            return match self.passing.push_back(skb) {
-                Ok(()) => {
-                    self.gate.passed(len);
-                    Ok(())
-                }
-                Err(Full(skb)) => {
-                    sch.not_enqueued(&skb);
-                    Err(skb)
-                }
-            };
+            return self.pass(sch, skb);
         }
         sch.enqueued(&skb);
-        match self.gate.enqueue(skb, len, now) {
+        match self.gate.enqueue(skb, now) {
             Xmit::Queued { ask: _ } => {
-                if self.due == 0 {
+                if self.patience != 0 && self.due == 0 {
                     self.watch(sch, now);
                 }
                 Ok(())
             }
-            Xmit::Drop { packet, ask: _ } => {
-                sch.not_enqueued(&packet);
-                sch.overlimit();
-                Err(packet)
-            }
+            Xmit::Drop { skb, ask: _ } => Err(no_room(sch, skb)),
         }
     }
 
@@ -248,6 +253,7 @@ impl Qdisc for EpochGate {
         self.passing.front().or_else(|| self.gate.peek())
     }
 
+    #[inline]
     fn dequeue(&mut self, sch: &mut sch_generic::Qdisc, now: u64) -> Option<SkBuff> {
         // What the watchdog drops was not to leave, so it is never what a peek has shown.
         if self.due != 0 && now >= self.due {

@@ -113,6 +113,6 @@ pub(crate) fn packet(id: u64, len: u32) -> sk_buff {
         id,
         len,
         pkt_len: len,
-        mark: 0,
+        ..sk_buff::default()
     }
 }

@@ -253,7 +253,7 @@ fn what_is_to_be_cut_is_counted_once() {
             id,
             len: 1000,
             pkt_len: 1900,
-            mark: 0,
+            ..sk_buff::default()
         });
     }
     assert_eq!(

@@ -5,21 +5,19 @@ use std::process::Command;
 
 use tests::kmod::build;
 
+/// The one that is no function: where the fields lie that Rust reads.
+const LAYOUT: &str = "epochgate_layout";
 /// The functions of `glue.c`, what every kernel has, and nothing else.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 11] = [
     "__x86_return_thunk",
-    "epochgate_dequeued",
     "epochgate_drop_queued",
-    "epochgate_enqueued",
     "epochgate_kfree",
     "epochgate_kmalloc",
-    "epochgate_not_enqueued",
+    LAYOUT,
     "epochgate_overlimit",
     "epochgate_print",
     "epochgate_schedule",
     "epochgate_skb_free",
-    "epochgate_skb_len",
-    "epochgate_skb_mark",
     "epochgate_watchdog",
     "memcpy",
 ];
@@ -80,6 +78,35 @@ fn the_core_has_no_way_to_a_panic() {
     );
 }
 
+/// Each part of the stub says which file of a kernel with Rust it stands for, or that there is none.
+#[test]
+fn the_stub_says_what_it_stands_for() {
+    let (mut files, mut waiting) = (0, vec![build::sources().join("kernel/src")]);
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory).expect("the stub") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                waiting.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            let heads = text
+                .lines()
+                .skip(1)
+                .take_while(|line| line.is_empty() || line.starts_with("//!"));
+            let heads: String = heads.collect();
+            let says = ["Stands for", "Upstream has n", "rust/kernel/"];
+            assert!(
+                says.iter().any(|say| heads.contains(say)),
+                "{}",
+                path.display()
+            );
+            files += 1;
+        }
+    }
+    assert!(files > 10, "only {files} files");
+}
+
 /// `glue.c` and the Rust side say the same things twice; here they are held together.
 #[test]
 fn the_c_side_says_the_same() {
@@ -95,7 +122,20 @@ fn the_c_side_says_the_same() {
     ] {
         assert!(glue.contains(&line), "glue.c does not say {line}");
     }
-    for name in KNOWN.iter().filter(|name| name.starts_with("epochgate_")) {
+    let layout = std::fs::read_to_string(build::sources().join("kernel/src/bindings/glue.rs"));
+    let layout = layout.expect("glue.rs");
+    let fields = |text: &str, begin: &str| -> Vec<String> {
+        let (_, body) = text.split_once(begin).expect("the layout");
+        let (body, _) = body.split_once('}').expect("its end");
+        let words = body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let fields = words.filter(|word| !word.is_empty() && *word != "u32");
+        fields.map(str::to_owned).collect()
+    };
+    let in_c = fields(&glue, "struct epochgate_layout {");
+    assert_eq!(in_c, fields(&layout, "struct Layout {"));
+    assert!(in_c.len() > 5, "{in_c:?}");
+    let functions = KNOWN.iter().filter(|name| name.starts_with("epochgate_"));
+    for name in functions.filter(|name| **name != LAYOUT) {
         let defined = glue.matches(&format!("{name}(")).count();
         assert!(defined >= 2, "glue.c declares and defines `{name}`");
     }

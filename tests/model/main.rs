@@ -1,11 +1,13 @@
 //! Two answers to the same question, in lockstep: the gate of `kernel-module` (markers at positions
-//! of a ring) and the gate of `qdisc-model` (a number at each packet) are given the same random
+//! of a list) and the gate of `qdisc-model` (a number at each packet) are given the same random
 //! packets and commands, and each of their outputs and all that can be asked of them must be equal.
 //! They share no code; what they share is the law, which `qdisc-model` tests for itself.
 
 #[cfg(test)]
 mod lockstep {
-    use kernel_module::gate as kernel;
+    use kernel::bindings::{sk_buff, testing};
+    use kernel::skbuff::SkBuff;
+    use kernel_module::gate as module;
     use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
     use qdisc_model::epoch as model;
     use qdisc_model::packet::{Packet, Tally, Verdict};
@@ -174,20 +176,32 @@ mod lockstep {
         ids
     }
 
-    fn why(error: kernel::Error) -> Answer {
+    fn why(error: module::Error) -> Answer {
         Answer::Refused(match error {
-            kernel::Error::NotNext => Why::NotNext,
-            kernel::Error::InFlight => Why::TooMany,
-            kernel::Error::Overflowed => Why::Full,
-            kernel::Error::Open => Why::Open,
-            kernel::Error::NoEpoch => Why::Unknown,
-            kernel::Error::NotOldest => Why::Order,
-            kernel::Error::Aborted => Why::Aborted,
-            kernel::Error::Committed => Why::Settled,
+            module::Error::NotNext => Why::NotNext,
+            module::Error::InFlight => Why::TooMany,
+            module::Error::Overflowed => Why::Full,
+            module::Error::Open => Why::Open,
+            module::Error::NoEpoch => Why::Unknown,
+            module::Error::NotOldest => Why::Order,
+            module::Error::Aborted => Why::Aborted,
+            module::Error::Committed => Why::Settled,
         })
     }
 
-    impl Gate for kernel::Gate<u64> {
+    fn packet(id: u64, len: u32) -> SkBuff {
+        testing::packet(sk_buff {
+            id,
+            len,
+            ..sk_buff::default()
+        })
+    }
+
+    fn id_of(skb: &SkBuff) -> u64 {
+        testing::look(skb).id
+    }
+
+    impl Gate for module::Gate {
         fn step(&mut self, id: u64, step: Step) -> Answer {
             let open = self.open_epoch();
             let number = |offset: i64| open.saturating_add_signed(offset);
@@ -203,9 +217,12 @@ mod lockstep {
                 Step::Packet {
                     bytes,
                     verdict: Verdict::Buffer,
-                } => match self.enqueue(id, bytes, id + 1) {
-                    kernel::Xmit::Queued { ask } => Answer::Queued { ask },
-                    kernel::Xmit::Drop { packet, ask } => Answer::Dropped { id: packet, ask },
+                } => match self.enqueue(packet(id, bytes), id + 1) {
+                    module::Xmit::Queued { ask } => Answer::Queued { ask },
+                    module::Xmit::Drop { skb, ask } => Answer::Dropped {
+                        id: id_of(&skb),
+                        ask,
+                    },
                 },
                 Step::Begin { offset } => self
                     .begin(number(offset))
@@ -218,7 +235,7 @@ mod lockstep {
                     .map_or_else(why, Answer::Released),
                 Step::Abort { offset } => {
                     let mut lost = Vec::new();
-                    match self.abort(number(offset), |packet| lost.push(packet)) {
+                    match self.abort(number(offset), |skb| lost.push(id_of(&skb))) {
                         Ok(packets) => {
                             assert_eq!(packets, lost.len() as u64);
                             lost.sort_unstable();
@@ -227,14 +244,14 @@ mod lockstep {
                         Err(error) => why(error),
                     }
                 }
-                Step::Dequeue => Answer::Left(self.dequeue()),
+                Step::Dequeue => Answer::Left(self.dequeue().map(|skb| id_of(&skb))),
                 Step::Run => {
                     while self.dequeue().is_some() {}
                     Answer::Done
                 }
                 Step::Reset => {
                     let mut lost = Vec::new();
-                    self.reset(|packet| lost.push(packet));
+                    self.reset(|skb| lost.push(id_of(&skb)));
                     Answer::Lost(lost)
                 }
                 Step::Limit { bytes } => {
@@ -247,7 +264,7 @@ mod lockstep {
                 }
                 Step::Bark => {
                     let mut lost = Vec::new();
-                    self.bark(|packet| lost.push(packet));
+                    self.bark(|skb| lost.push(id_of(&skb)));
                     lost.sort_unstable();
                     Answer::Lost(lost)
                 }
@@ -255,13 +272,13 @@ mod lockstep {
         }
 
         fn state(&self) -> State {
-            let tally = |b: kernel::Bstats| Tally {
+            let tally = |b: module::Bstats| Tally {
                 packets: b.packets,
                 bytes: b.bytes,
             };
             let stats = self.stats();
             State {
-                next: self.peek().copied(),
+                next: self.peek().map(id_of),
                 open: self.open_epoch(),
                 committed: self.committed(),
                 in_flight: self.in_flight(),
@@ -289,21 +306,20 @@ mod lockstep {
         in_flight: usize,
         on_overflow: model::OnOverflow,
         on_late: model::OnLate,
-    ) -> (model::Gate, kernel::Gate<u64>) {
+    ) -> (model::Gate, module::Gate) {
         let overflow = match on_overflow {
-            model::OnOverflow::DropNewest => kernel::Overflow::DropNewest,
-            model::OnOverflow::RefuseEpoch => kernel::Overflow::RefuseEpoch,
-            model::OnOverflow::AskCheckpoint { at } => kernel::Overflow::AskCheckpoint(at),
+            model::OnOverflow::DropNewest => module::Overflow::DropNewest,
+            model::OnOverflow::RefuseEpoch => module::Overflow::RefuseEpoch,
+            model::OnOverflow::AskCheckpoint { at } => module::Overflow::AskCheckpoint(at),
         };
-        let config = kernel::Config {
+        let config = module::Config {
             limit,
-            max_packets: 1 << 20,
             max_in_flight: in_flight,
             overflow,
             late: match on_late {
-                model::OnLate::Hold => kernel::Late::Hold,
-                model::OnLate::Abort => kernel::Late::Abort,
-                model::OnLate::Open => kernel::Late::Open,
+                model::OnLate::Hold => module::Late::Hold,
+                model::OnLate::Abort => module::Late::Abort,
+                model::OnLate::Open => module::Late::Open,
             },
         };
         (
@@ -313,7 +329,7 @@ mod lockstep {
                 on_overflow,
                 on_late,
             }),
-            kernel::Gate::new(config),
+            module::Gate::new(config),
         )
     }
 
@@ -363,11 +379,16 @@ mod lockstep {
             on_late in on_late(),
             steps in steps(),
         ) {
+            let packets = testing::packets();
             let (mut model, mut module) = pair(limit, in_flight, on_overflow, on_late);
             for (id, step) in (0..).zip(steps) {
                 assert_eq!(module.step(id, step), model.step(id, step), "answer to {step:?}");
                 assert_eq!(module.state(), model.state(), "state after {step:?}");
             }
+            let held = i64::try_from(module.qlen()).expect("few");
+            assert_eq!(testing::packets(), packets + held, "each packet is held or gone");
+            drop(module);
+            assert_eq!(testing::packets(), packets, "what was held is freed with it");
         }
     }
 }

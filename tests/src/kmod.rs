@@ -13,5 +13,9 @@ pub mod rig;
 pub const IN_GUEST: &str = "/lab/sch_epochgate.ko";
 /// The kernel's own plug, to be put back after ours has stood in for it.
 pub const PLUG_IN_GUEST: &str = "/lab/sch_plug.ko";
+/// On the host: builds the module for 7.x as well, which a usual run leaves out.
+pub const ALL_KERNELS: &str = "EPOCHGATE_MODULE_ON_7";
+/// Says in a guest that its clock counts instructions, so that what is measured is the same each time.
+pub const EXACT: &str = "EPOCHGATE_EXACT_CLOCK";
 /// Says in a guest why there is no module, if there is none.
 pub const WHY_NOT: &str = "EPOCHGATE_NO_MODULE";

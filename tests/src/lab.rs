@@ -13,6 +13,7 @@ pub mod cpio;
 pub mod guest;
 pub mod headers;
 pub mod image;
+pub mod kbuild;
 pub mod kernel;
 pub mod modules;
 pub mod packages;

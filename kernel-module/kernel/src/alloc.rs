@@ -15,15 +15,15 @@ use core::slice;
 
 use crate::bindings;
 
-/// Memory that could not be had.
+/// Memory that could not be had. Upstream: `rust/kernel/alloc.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocError;
 
-/// `gfp_t`: what the allocator may do to find memory.
+/// `gfp_t`: what the allocator may do to find memory. Upstream: `rust/kernel/alloc.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(pub(crate) u32);
 
-/// The flags by name.
+/// The flags by name. Upstream: `rust/kernel/alloc.rs`.
 pub mod flags {
     use super::Flags;
 
@@ -33,11 +33,12 @@ pub mod flags {
     pub const GFP_ATOMIC: Flags = Flags(1);
 }
 
-/// An entry that found no room; it comes back.
+/// An entry that found no room; it comes back. Upstream: `rust/kernel/alloc/kvec/errors.rs`.
 #[derive(Debug)]
 pub struct PushError<T>(pub T);
 
-/// `KVec<T>`: a vector on `kmalloc`, which grows only where the caller says so.
+/// `KVec<T>`: a vector on `kmalloc`, which grows only where the caller says so. Upstream:
+/// `rust/kernel/alloc/kvec.rs`.
 ///
 /// # Invariants
 ///

@@ -12,7 +12,7 @@ mod host;
 pub use host::{
     Qdisc, kfree, kmalloc, print, qdisc_dequeued, qdisc_drop_queued, qdisc_enqueued,
     qdisc_not_enqueued, qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free,
-    skb_len, skb_mark, testing,
+    skb_len, skb_mark, skb_next, skb_private, skb_set_next, skb_set_private, testing,
 };
 
 #[cfg(MODULE)]
@@ -21,7 +21,7 @@ mod glue;
 pub use glue::{
     Qdisc, kfree, kmalloc, print, qdisc_dequeued, qdisc_drop_queued, qdisc_enqueued,
     qdisc_not_enqueued, qdisc_overlimit, qdisc_schedule, qdisc_watchdog, sk_buff, skb_free,
-    skb_len, skb_mark,
+    skb_len, skb_mark, skb_next, skb_private, skb_set_next, skb_set_private,
 };
 
 /// `ARCH_KMALLOC_MINALIGN`, the least of all architectures with 64 bits.

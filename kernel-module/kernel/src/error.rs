@@ -58,11 +58,16 @@ impl From<AllocError> for Error {
     }
 }
 
-/// What a C caller gets: 0 or a negative errno. Upstream `from_result` has this for any integer.
-#[must_use]
-pub const fn from_result(result: Result) -> c_int {
-    match result {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
+/// What a C caller gets: a number, or a negative errno.
+#[inline]
+pub fn from_result<T, F>(f: F) -> T
+where
+    T: From<i16>,
+    F: FnOnce() -> Result<T>,
+{
+    match f() {
+        Ok(value) => value,
+        // None is below -4095 (MAX_ERRNO).
+        Err(error) => T::from(i16::try_from(error.to_errno()).unwrap_or(i16::MIN)),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Upstream formats its arguments with the `%pA` of a kernel that has CONFIG_RUST. Elsewhere there
 //! is none, and `core::fmt` would bring its panics along: a line here is a literal without
-//! arguments, which upstream takes as well.
+//! arguments, which upstream takes as well. The name of the module comes before it, as there.
 
 /// `pr_info!("text\n")`.
 #[macro_export]

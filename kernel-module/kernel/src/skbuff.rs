@@ -10,12 +10,16 @@ use core::ptr::NonNull;
 
 use crate::bindings;
 
+mod list;
+pub use list::SkBuffList;
+
 /// A `struct sk_buff`, freed when dropped.
 ///
 /// # Invariants
 ///
 /// The pointer is that of a live packet that nobody else owns.
 #[derive(Debug)]
+#[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
 
 // SAFETY: a packet belongs to no thread.
@@ -65,6 +69,22 @@ impl SkBuff {
     pub fn mark(&self) -> u32 {
         // SAFETY: the invariant of this type.
         unsafe { bindings::skb_mark(self.0) }
+    }
+
+    /// `qdisc_skb_cb(skb)->data[0]`: what the qdisc that has the packet wants to remember of it. Any
+    /// value until it was set.
+    #[must_use]
+    #[inline]
+    pub fn private(&self) -> u8 {
+        // SAFETY: the invariant of this type.
+        unsafe { bindings::skb_private(self.0) }
+    }
+
+    /// Sets it.
+    #[inline]
+    pub fn set_private(&mut self, value: u8) {
+        // SAFETY: the invariant of this type.
+        unsafe { bindings::skb_set_private(self.0, value) };
     }
 }
 

@@ -5,6 +5,7 @@
 //! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use kernel::error::code;
+use kernel::skbuff::SkBuff;
 
 /// What to do when a packet has no room, besides dropping and counting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,6 @@ pub enum Late {
 pub struct Config {
     /// Most bytes queued.
     pub limit: u64,
-    /// Most packets queued: it bounds the memory of the queue itself.
-    pub max_packets: usize,
     /// Most epochs that have ended and are not committed; zero counts as one.
     pub max_in_flight: usize,
     /// Beyond the limit.
@@ -46,7 +45,7 @@ pub struct Config {
 
 /// What became of a packet: `NET_XMIT_SUCCESS` or `NET_XMIT_DROP`.
 #[derive(Debug)]
-pub enum Xmit<P> {
+pub enum Xmit {
     /// In the queue, and perhaps the user should be asked for a checkpoint.
     Queued {
         /// Ask now.
@@ -55,7 +54,7 @@ pub enum Xmit<P> {
     /// The caller frees the packet. Counted already.
     Drop {
         /// The packet.
-        packet: P,
+        skb: SkBuff,
         /// Ask now.
         ask: bool,
     },

@@ -31,7 +31,7 @@ pub struct Stats {
     pub sent: Bstats,
     /// Dequeued without one, because the gate was opened.
     pub unprotected: Bstats,
-    /// Dropped for the limit, or for want of memory.
+    /// Dropped for the limit.
     pub overflow: Bstats,
     /// Dropped with their epoch.
     pub aborted: Bstats,

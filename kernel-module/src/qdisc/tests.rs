@@ -65,7 +65,7 @@ fn c_makes_drives_and_destroys_it() {
             id,
             len: 100,
             pkt_len: 100,
-            mark: 0,
+            ..sk_buff::default()
         });
         let skb = skb.into_raw();
         // SAFETY: the state was made, nobody else has the qdisc, and the packet is given up.

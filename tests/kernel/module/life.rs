@@ -2,24 +2,26 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kernel_module::netlink::attribute;
 use libtest_mimic::Failed;
 use tests::kmod::IN_GUEST;
+use tests::kmod::drive::{Driver, longs};
 use tests::kmod::load::{Module, is_loaded};
-use tests::kmod::rig::{Rig, batch, sender};
+use tests::kmod::rig::{Rig, Sink, batch, sender};
 use tests::netlab::Lab;
 
-use super::{KIND, begin, with_module};
+use super::{KIND, begin, commit, dump, fewer_with_rcu, with_module};
 use crate::number;
 
 /// Rounds in a guest; EPOCHGATE_CYCLES has more.
 const CYCLES: usize = 10_000;
-/// Packets that may be about for other reasons, above all in the caches of each processor. A leak would
-/// be of a thousand and more.
-const SLACK: i64 = 256;
+/// Packets that may be about for other reasons, above all in the caches of each processor, in which 7.x
+/// keeps some 300 that count as used (sheaves, mm/slub.c). A leak would be of a thousand and more.
+const SLACK: i64 = 512;
 
 pub(super) fn unloaded_only_when_unused() -> Result<(), Failed> {
     let packets = objects("skbuff_head_cache");
@@ -82,6 +84,85 @@ pub(super) fn a_device_goes_under_flood() -> Result<(), Failed> {
         Ok(())
     })?;
     no_more_than("skbuff_head_cache", packets)
+}
+
+/// Packets come from one thread while another ends epochs, commits them and has the link flap: what
+/// comes out is in order, and nothing comes out before its commit.
+pub(super) fn epochs_go_under_flood() -> Result<(), Failed> {
+    let packets = objects("skbuff_head_cache");
+    with_module(|rig| {
+        rig.driver
+            .add(KIND, Some(&longs(&[(attribute::LIMIT, 10_000)])))?;
+        // Frames whose sending has begun.
+        let begun = AtomicU32::new(0);
+        let stop = AtomicBool::new(false);
+        let Rig {
+            source,
+            sink,
+            driver,
+        } = rig;
+        let seen = thread::scope(|scope| -> Result<Vec<u32>, String> {
+            let flood = scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    source.send(begun.fetch_add(1, Ordering::SeqCst), 100)?;
+                }
+                Ok::<(), String>(())
+            });
+            let seen = commit_and_flap(driver, sink, &begun);
+            stop.store(true, Ordering::SeqCst);
+            flood.join().expect("the flood ends").and(seen)
+        })?;
+        let sent = begun.load(Ordering::SeqCst);
+        let state = dump(rig)?;
+        eprintln!(
+            "measured: {sent} frames, {} came out, {} lost to flaps, {} found no room",
+            seen.len(),
+            state.get(attribute::PURGED),
+            state.get(attribute::OVERFLOWED),
+        );
+        assert!(seen.is_sorted_by(|a, b| a < b), "order is kept");
+        assert!(seen.len() > 100, "only {} frames", seen.len());
+        let gone = state.get(attribute::SENT)
+            + state.get(attribute::PURGED)
+            + state.get(attribute::OVERFLOWED);
+        // What came while the link was down never reached the qdisc.
+        assert!(gone + state.get(attribute::HELD_PACKETS) <= u64::from(sent));
+        Ok(())
+    })?;
+    no_more_than("skbuff_head_cache", packets)
+}
+
+fn commit_and_flap(
+    driver: &mut Driver,
+    sink: &mut Sink,
+    begun: &AtomicU32,
+) -> Result<Vec<u32>, String> {
+    let mut seen = Vec::new();
+    // What is sent from this number on is of an epoch that is not committed.
+    let mut end = 0;
+    let mut take = |end: u32, when: &str| -> Result<(), String> {
+        let out = sink.out(0)?;
+        assert!(out.iter().all(|n| *n < end), "{out:?} {when}, up to {end}");
+        seen.extend(out);
+        Ok(())
+    };
+    for epoch in 1..=120 {
+        driver.change(KIND, &begin(epoch + 1))?;
+        let next_end = begun.load(Ordering::SeqCst);
+        if epoch % 10 == 0 {
+            driver.set_link(false)?;
+            driver.set_link(true)?;
+        }
+        take(end, "before the commit")?;
+        driver.change(KIND, &commit(epoch))?;
+        end = next_end;
+        let state = driver.dump()?.ok_or("the qdisc is gone")?;
+        assert_eq!(state.get(attribute::COMMITTED), epoch);
+        take(end, "after it")?;
+    }
+    thread::sleep(Duration::from_millis(20));
+    take(end, "at the end")?;
+    Ok(seen)
 }
 
 /// Interfaces of another namespace, which goes while packets come from ours and others are held.
@@ -147,7 +228,7 @@ fn wait_until_gone(device: &str) -> Result<(), String> {
 
 pub(super) fn made_and_removed_many_times() -> Result<(), Failed> {
     with_module(|rig| {
-        let cycles = number("EPOCHGATE_CYCLES", CYCLES);
+        let cycles = number("EPOCHGATE_CYCLES", fewer_with_rcu(CYCLES));
         cycle(rig, cycles / 20)?;
         let before = (objects("skbuff_head_cache"), objects("kmalloc-4k"), slab());
         let started = Instant::now();

@@ -92,6 +92,9 @@ impl Station {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         environment.push((String::from("EPOCHGATE_TRIALS"), group.join(",")));
+        if guest::counts_instructions() {
+            environment.push((String::from(kmod::EXACT), String::from("1")));
+        }
         if let Some(reason) = &self.no_module {
             environment.push((String::from(kmod::WHY_NOT), reason.clone()));
         }
@@ -162,6 +165,14 @@ impl Station {
 
     /// Our kernel module for this kernel, and its own plug, which makes place for ours.
     fn modules(&mut self, cache: &Cache) -> Result<[Extra; 2], LabError> {
+        if !kmod::build::KERNELS.contains(&self.kernel)
+            && std::env::var_os(kmod::ALL_KERNELS).is_none()
+        {
+            return Err(LabError::Unavailable(format!(
+                "the module is tried on {} by `cargo xtask kmod test --kernel 7`",
+                self.kernel
+            )));
+        }
         let (files, _) = image::prefetch(cache, self.kernel)?;
         let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
         let ours = kmod::build::module(cache, self.kernel, &files.release, place.path())?;

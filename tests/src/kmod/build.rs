@@ -1,5 +1,6 @@
-//! Builds the module. Where the kernel knows no Rust (Debian's 6.1 and 6.12), `rustc` makes one object
-//! of the core, and the kernel's own build system links it with `glue.c`.
+//! Builds the module. Where the kernel knows no Rust (Debian's 6.1 and 6.12), and where it does but
+//! nothing of it is used (7.x), `rustc` makes one object of the core, and the kernel's own build system
+//! links it with `glue.c`.
 //!
 //! The flags say what the kernel's build system would say where it knows Rust (arch/x86/Makefile,
 //! scripts/generate_rust_target.rs): no SSE, no red zone, the code model of the kernel, thunks for
@@ -15,8 +16,8 @@ use crate::lab::cache::Cache;
 use crate::lab::packages::run;
 use crate::lab::{Kernel, LabError};
 
-/// Kernels that the module is built for here. The headers of 7.x ask for a newer gcc than Debian 12
-/// has.
+/// Kernels that the module is built for unless others are asked for. For 7.x a compiler has to be had
+/// first, see [`crate::lab::kbuild`].
 pub const KERNELS: [Kernel; 2] = [Kernel::V6_1, Kernel::V6_12];
 
 const FLAGS: [&str; 18] = [
@@ -99,20 +100,7 @@ pub fn module(
     release: &str,
     to: &Path,
 ) -> Result<PathBuf, LabError> {
-    if !KERNELS.contains(&kernel) {
-        return Err(LabError::Unavailable(format!(
-            "the module is not built for {release}: its headers ask for a compiler that is not here"
-        )));
-    }
-    for tool in ["make", "gcc", "ld", "objcopy"] {
-        let found = Command::new(tool).arg("--version").output();
-        found.map_err(|_| {
-            LabError::Unavailable(format!(
-                "no `{tool}` (Debian packages make, gcc-12, binutils)"
-            ))
-        })?;
-    }
-    let headers = kernel.headers(cache, release)?;
+    let kbuild = kernel.kbuild(cache, release)?;
     let directory = to.join(release);
     fs::create_dir_all(&directory).map_err(LabError::io(directory.display()))?;
     let object = core(&directory)?;
@@ -126,12 +114,7 @@ pub fn module(
         let copied = fs::copy(sources().join(name), directory.join(name));
         copied.map_err(LabError::io(name))?;
     }
-    let mut make = Command::new("make");
-    make.arg("-C").arg(&headers);
-    make.arg(format!("M={}", directory.display()));
-    // The packages hold no vmlinux to take types from.
-    make.args(["CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]);
-    let said = make.env_remove("MAKEFLAGS").output();
+    let said = kbuild.make(&directory).output();
     let said = said.map_err(LabError::io("make"))?;
     let text = [said.stdout, said.stderr].concat();
     let text = String::from_utf8_lossy(&text);

@@ -58,11 +58,21 @@ pub const MARK: u32 = 7;
 /// The interfaces.
 #[derive(Debug)]
 pub struct Rig {
-    input: Port,
-    output: Port,
+    /// Where frames go in.
+    pub source: Source,
+    /// Where they come out.
+    pub sink: Sink,
     /// The way to the root qdisc of the IFB.
     pub driver: Driver,
 }
+
+/// Where frames go in; a thread of its own may have it.
+#[derive(Debug)]
+pub struct Source(Port);
+
+/// Where frames come out.
+#[derive(Debug)]
+pub struct Sink(Port);
 
 impl Rig {
     /// Makes the interfaces.
@@ -76,8 +86,8 @@ impl Rig {
         batch("ip", THE_IFB)?;
         batch("tc", RULES)?;
         Ok(Self {
-            input,
-            output,
+            source: Source(input),
+            sink: Sink(output),
             driver: Driver::new(IFB)?,
         })
     }
@@ -87,7 +97,7 @@ impl Rig {
     /// # Errors
     /// When it is not taken.
     pub fn send(&mut self, number: u32, bytes: usize) -> Result<(), String> {
-        self.send_raw(Offload::default(), &frame(PLAIN, number, bytes))
+        self.source.send(number, bytes)
     }
 
     /// Sends one that gets the mark [`MARK`] on its way.
@@ -123,10 +133,7 @@ impl Rig {
     /// # Errors
     /// When it is not taken.
     pub fn send_raw(&mut self, offload: Offload, frame: &[u8]) -> Result<(), String> {
-        match self.input.send(offload, frame) {
-            Ok(Sent::Taken) => Ok(()),
-            other => Err(format!("a frame of {} bytes: {other:?}", frame.len())),
-        }
+        self.source.send_raw(offload, frame)
     }
 
     /// Makes the IFB anew after it was deleted. Rules never find a new one by themselves.
@@ -156,12 +163,39 @@ impl Rig {
     /// # Errors
     /// What the system says.
     pub fn out(&mut self, expected: usize) -> Result<Vec<u32>, String> {
+        self.sink.out(expected)
+    }
+}
+
+impl Source {
+    /// Sends a frame with this number and so many bytes.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub fn send(&mut self, number: u32, bytes: usize) -> Result<(), String> {
+        self.send_raw(Offload::default(), &frame(PLAIN, number, bytes))
+    }
+
+    fn send_raw(&mut self, offload: Offload, frame: &[u8]) -> Result<(), String> {
+        match self.0.send(offload, frame) {
+            Ok(Sent::Taken) => Ok(()),
+            other => Err(format!("a frame of {} bytes: {other:?}", frame.len())),
+        }
+    }
+}
+
+impl Sink {
+    /// As [`Rig::out`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn out(&mut self, expected: usize) -> Result<Vec<u32>, String> {
         let begin = Instant::now();
         let mut out = Vec::new();
         loop {
             thread::sleep(MOMENT);
             let before = out.len();
-            while let Some((_, frame)) = self.output.receive().map_err(|e| e.to_string())? {
+            while let Some((_, frame)) = self.0.receive().map_err(|e| e.to_string())? {
                 let number = frame.get(14..).and_then(|rest| rest.first_chunk());
                 out.push(number.map_or(0, |four| u32::from_be_bytes(*four)));
             }

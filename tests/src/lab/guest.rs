@@ -58,6 +58,13 @@ impl Accelerator {
     }
 }
 
+/// Whether a guest's clock counts instructions, a nanosecond each: LAB_CLOCK=instructions. What is
+/// measured in it is then the same on a busy machine. TCG only; several processors take turns.
+#[must_use]
+pub fn counts_instructions() -> bool {
+    std::env::var_os("LAB_CLOCK").is_some_and(|value| value == "instructions")
+}
+
 /// The size of a guest.
 #[derive(Clone, Debug)]
 pub struct Size {
@@ -350,6 +357,9 @@ fn command(
         Accelerator::Tcg => qemu.args(["-accel", "tcg", "-cpu", "max"]),
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
     };
+    if counts_instructions() {
+        qemu.args(["-icount", "shift=0,sleep=off"]);
+    }
     qemu.arg("-smp").arg(size.processors.to_string());
     qemu.arg("-m").arg(format!("{}M", size.memory));
     qemu.arg("-kernel").arg(&image.kernel.image);

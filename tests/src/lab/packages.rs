@@ -24,6 +24,8 @@ pub enum Release {
     Bookworm,
     /// The backports for Debian 13, alone.
     TrixieBackports,
+    /// Debian 13, with its backports for what it has not itself.
+    Trixie,
 }
 
 impl Release {
@@ -31,6 +33,7 @@ impl Release {
         match self {
             Self::Bookworm => "bookworm",
             Self::TrixieBackports => "trixie-backports",
+            Self::Trixie => "trixie",
         }
     }
 
@@ -45,6 +48,9 @@ impl Release {
             ]
             .concat(),
             Self::TrixieBackports => line(&mirrors.archive, "trixie-backports"),
+            Self::Trixie => ["trixie", "trixie-backports"]
+                .map(|suite| line(&mirrors.archive, suite))
+                .concat(),
         }
     }
 }

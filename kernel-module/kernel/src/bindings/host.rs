@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's part, played on the host: as much of it as the tests look at.
+//! The kernel's part, played on the host: as much of it as the tests look at. Stands for the kernel
+//! itself, below upstream's `bindings`.
 //!
 //! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h),
 //! [`include/net/sch_generic.h`](srctree/include/net/sch_generic.h),
@@ -27,6 +28,10 @@ pub struct sk_buff {
     pub pkt_len: u32,
     /// `skb->mark`.
     pub mark: u32,
+    /// `skb->next`.
+    pub next: Option<NonNull<Self>>,
+    /// The first byte of `qdisc_skb_cb(skb)->data`.
+    pub private: u8,
 }
 
 /// As much of `struct Qdisc` as a qdisc changes.
@@ -76,6 +81,12 @@ pub mod testing {
     /// A new packet.
     #[must_use]
     pub fn packet(skb: sk_buff) -> SkBuff {
+        // As a packet is that comes: in no list, and with anything in what is the qdisc's.
+        let skb = sk_buff {
+            next: None,
+            private: 0xff,
+            ..skb
+        };
         BUFFERS.set(BUFFERS.get().wrapping_add(1));
         let raw = core::ptr::NonNull::from(Box::leak(Box::new(skb)));
         // SAFETY: it was just made as one, and nobody else has it.
@@ -184,6 +195,48 @@ pub unsafe fn skb_mark(skb: NonNull<sk_buff>) -> u32 {
     unsafe { skb.as_ref() }.mark
 }
 
+/// `skb->next`.
+///
+/// # Safety
+///
+/// `skb` is a packet that the caller owns.
+#[must_use]
+pub unsafe fn skb_next(skb: NonNull<sk_buff>) -> Option<NonNull<sk_buff>> {
+    // SAFETY: the caller's promise.
+    unsafe { skb.as_ref() }.next
+}
+
+/// `skb->next = next`.
+///
+/// # Safety
+///
+/// `skb` is a packet that the caller owns.
+pub unsafe fn skb_set_next(mut skb: NonNull<sk_buff>, next: Option<NonNull<sk_buff>>) {
+    // SAFETY: the caller's promise.
+    unsafe { skb.as_mut() }.next = next;
+}
+
+/// The first byte of `qdisc_skb_cb(skb)->data`.
+///
+/// # Safety
+///
+/// `skb` is a packet that the caller owns.
+#[must_use]
+pub unsafe fn skb_private(skb: NonNull<sk_buff>) -> u8 {
+    // SAFETY: the caller's promise.
+    unsafe { skb.as_ref() }.private
+}
+
+/// Sets it.
+///
+/// # Safety
+///
+/// `skb` is a packet that the caller owns.
+pub unsafe fn skb_set_private(mut skb: NonNull<sk_buff>, value: u8) {
+    // SAFETY: the caller's promise.
+    unsafe { skb.as_mut() }.private = value;
+}
+
 /// `kfree_skb`.
 ///
 /// # Safety
@@ -219,7 +272,8 @@ pub unsafe fn qdisc_not_enqueued(mut sch: NonNull<Qdisc>, skb: NonNull<sk_buff>)
     sch.backlog = sch.backlog.wrapping_sub(skb.pkt_len);
 }
 
-/// `sch->q.qlen--`, `qdisc_qstats_backlog_dec` and `qdisc_bstats_update`.
+/// `sch->q.qlen--`, `qdisc_qstats_backlog_dec` and, which in a kernel `glue.c` does when it has the
+/// packet, `qdisc_bstats_update`.
 ///
 /// # Safety
 ///
