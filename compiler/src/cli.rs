@@ -19,8 +19,8 @@ pub(crate) use quantity::{
 };
 
 use crate::command::{
-    audit, check, compile, diff, explain, fmt, gate, probe, query, replay, simulate, test, trace,
-    tune, verify,
+    audit, check, compile, diff, explain, fmt, gate, probe, query, replay, simplify, simulate,
+    test, trace, tune, verify,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::render::Report;
@@ -78,6 +78,7 @@ enum Verb {
     Verify(verify::Args),
     Diff(diff::Args),
     Query(query::Args),
+    Simplify(simplify::Args),
     Explain(explain::Args),
     Trace(trace::Args),
     Replay(replay::Args),
@@ -98,6 +99,7 @@ impl Verb {
             Self::Verify(args) => verify::run(args, console),
             Self::Diff(args) => diff::run(args, console),
             Self::Query(args) => query::run(args, console),
+            Self::Simplify(args) => simplify::run(args, console),
             Self::Explain(args) => explain::run(args, console),
             Self::Trace(args) => trace::run(args, console),
             Self::Replay(args) => replay::run(args, console),

@@ -12,6 +12,7 @@ mod outputs;
 pub(crate) mod probe;
 pub(crate) mod query;
 pub(crate) mod replay;
+pub(crate) mod simplify;
 pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod trace;

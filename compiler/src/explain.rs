@@ -1,10 +1,12 @@
 //! Why a frame gets its verdict, and which rule came closest to deciding otherwise.
 //!
 //! The verdict is [`classify`]'s. The near miss is found by counting, for each rule that was asked
-//! before, how many of its terms would have to come out differently for the rule to match.
+//! before, how many of its terms would have to come out differently for the rule to match. What it
+//! takes for the other verdict is in [`why`].
 
 mod reason;
 mod value;
+pub mod why;
 
 use std::cmp::Reverse;
 

@@ -26,6 +26,7 @@ pub mod replay;
 pub mod report;
 pub mod rtp;
 pub mod script;
+pub mod simplify;
 pub mod simulate;
 pub mod trial;
 pub mod tune;

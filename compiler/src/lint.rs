@@ -16,8 +16,12 @@ use policy_lang::syntax::tree::StatementKind;
 use policy_lang::{PacketSet, SpaceFull};
 
 /// Codes of all lints with what they find, in order.
-pub const LINTS: [(&str, &str); 17] = [
+pub const LINTS: [(&str, &str); 21] = [
     ("L0101", "a rule without which the policy is the same"),
+    (
+        "L0102",
+        "a rule that holds only part of what it names, since a rule in front lets the rest pass",
+    ),
     ("L0201", "TCP bypasses"),
     ("L0202", "SIP over UDP bypasses"),
     ("L0203", "answers of a DNS server bypass"),
@@ -29,6 +33,8 @@ pub const LINTS: [(&str, &str); 17] = [
     ("L0209", "SCTP bypasses"),
     ("L0210", "STUN or DTLS bypasses"),
     ("L0301", "one flow is split over both paths"),
+    ("L0302", "RTP passes and its RTCP is held"),
+    ("L0303", "SIP between two hosts is split over both paths"),
     ("L0401", "everything bypasses"),
     ("L0402", "nothing bypasses"),
     ("L0403", "a range of media ports only as destination"),
@@ -37,7 +43,15 @@ pub const LINTS: [(&str, &str); 17] = [
         "SIP over UDP is held for nearly as long as its senders wait",
     ),
     ("L0502", "the limit of the gate is smaller than a packet"),
+    (
+        "L0503",
+        "the limit of the gate is smaller than what is sent meanwhile, at a rate that is given",
+    ),
 ];
+
+/// The code of rules that never decide. `policy_lang` finds them, and they may be allowed as what a
+/// lint finds.
+pub const NEVER_DECIDES: &str = "W0302";
 
 /// What a lint found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +62,8 @@ pub struct Lint {
     pub message: String,
     /// Where in the policy, if one place can be named.
     pub span: Option<Span>,
+    /// Another place that it is about, and what is there.
+    pub also: Option<(Span, String)>,
     /// Facts, one line each.
     pub notes: Vec<String>,
     /// What to do, one line each.
@@ -62,6 +78,7 @@ impl Lint {
             code,
             message: message.into(),
             span: None,
+            also: None,
             notes: Vec::new(),
             help: Vec::new(),
             frames: Vec::new(),
@@ -79,10 +96,10 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Whether there is a lint of this code.
+    /// Whether there is anything of this code to allow.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        LINTS.iter().any(|(code, _)| *code == self.code)
+        self.code == NEVER_DECIDES || LINTS.iter().any(|(code, _)| *code == self.code)
     }
 }
 
@@ -133,13 +150,23 @@ pub fn lints(space: &Space, policy: &Policy) -> Result<Vec<Lint>, SpaceFull> {
         bypass,
     };
     let mut found = rules::redundant(&scene)?;
+    found.extend(rules::partly_passed(&scene)?);
     found.extend(stateful::bypassing(&scene)?);
     found.extend(flow::split(&scene)?);
+    found.extend(flow::media_without_reports(&scene)?);
+    found.extend(flow::dialogs(&scene)?);
     found.extend(whole::one_sided(&scene)?);
     found.extend(rules::only_as_destination(&scene)?);
     found.extend(whole::near_the_timer(&scene)?);
     found.extend(whole::too_small(policy));
     Ok(found)
+}
+
+/// A gate whose limit is less than what the VM sends, at `bytes_per_second`, while it is held. Nothing
+/// can be said of a policy that states no interval.
+#[must_use]
+pub fn overflow(policy: &Policy, bytes_per_second: u64) -> Option<Lint> {
+    whole::overflow(policy, bytes_per_second)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::fmt;
 
 use policy_lang::{Space, SpaceFull};
 
+use crate::backend::Kind;
 use crate::device::Device;
-use crate::readback::{self, Outcome, ReadbackError};
+use crate::readback::{self, Outcome, ReadbackError, Step};
 use crate::verify::MaybeFull;
 
 /// A notation that can be read.
@@ -79,6 +80,38 @@ impl Notation {
             Self::NftJson => readback::nft::read_json(space, text, vif.as_str()),
             Self::TcBatch => readback::u32::read_batch(space, text, vif.as_str()),
             Self::TcListing => readback::u32::read_listing(space, text),
+        }
+    }
+}
+
+impl Notation {
+    /// The notation that the rules of a back end are in.
+    #[must_use]
+    pub fn made_by(backend: Kind) -> Self {
+        match backend {
+            Kind::Nft => Self::Nft,
+            Kind::U32 | Kind::Flower | Kind::Bpf => Self::TcBatch,
+        }
+    }
+
+    /// The rules that lead to what becomes of `frame`; the last of them decides. Empty if none does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Notation::read`].
+    pub fn trace(
+        self,
+        space: &Space,
+        text: &str,
+        vif: &Device,
+        frame: &[u8],
+    ) -> Result<Vec<Step>, ReadbackError> {
+        let vif = vif.as_str();
+        match self {
+            Self::Nft => readback::nft::trace_text(space, text, vif, frame),
+            Self::NftJson => readback::nft::trace_json(space, text, vif, frame),
+            Self::TcBatch => readback::u32::trace_batch(space, text, vif, frame),
+            Self::TcListing => readback::u32::trace_listing(space, text, frame),
         }
     }
 }

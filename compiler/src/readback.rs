@@ -28,6 +28,25 @@ pub struct Outcome {
     pub unsure: PacketSet,
 }
 
+/// A rule that a frame goes through, in the text that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its line, from 1 on; of a JSON listing, the place of its object. `None` where it has no single one.
+    pub line: Option<usize>,
+    /// The rule, or the beginning of it.
+    pub text: String,
+}
+
+/// The beginning of a rule: elements of large sets may stand in one line.
+fn beginning(rule: &str) -> String {
+    const SHOWN: usize = 160;
+    let mut text: String = rule.trim().chars().take(SHOWN).collect();
+    if text.len() < rule.trim().len() {
+        text.push_str("...");
+    }
+    text
+}
+
 /// Why rules have no [`Outcome`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadbackError {

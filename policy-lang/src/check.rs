@@ -4,6 +4,7 @@
 //! values into sets of field values, `lower` builds conditions from terms, `never` finds those
 //! that no packet can fulfil, `gate` reads the settings. A fault in one statement hides none in
 //! another; what depends on a faulty definition is left out silently, since it has been reported.
+//! [`join`] joins written sets for whoever changes a tree.
 //! [`overlap`] looks at the rules of a checked policy together, and is asked separately.
 
 #![expect(
@@ -14,6 +15,7 @@
 mod constant;
 mod gate;
 mod guess;
+pub mod join;
 mod literal;
 mod lower;
 mod never;

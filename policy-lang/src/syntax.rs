@@ -15,7 +15,7 @@ pub mod tree;
 mod trivia;
 
 pub use parse::parse;
-pub use print::print;
+pub use print::{factor_text, print};
 
 pub(crate) use expected::{condition_words, is_reserved};
 

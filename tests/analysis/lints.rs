@@ -43,8 +43,9 @@ proptest! {
                 .map(|frame| classify(&policy, frame).verdict)
                 .collect();
             let wanted: &[Verdict] = match lint.code {
-                "L0301" => &[Verdict::Buffer, Verdict::Bypass],
+                "L0301" | "L0302" | "L0303" => &[Verdict::Buffer, Verdict::Bypass],
                 "L0403" | "L0501" => &[Verdict::Buffer],
+                "L0102" => &[Verdict::Bypass],
                 code if code.starts_with("L02") => &[Verdict::Bypass],
                 _ => &[],
             };

@@ -5,3 +5,4 @@
 
 mod classes;
 mod lints;
+mod simplify;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use policy_lang::source::SourceFile;
+use policy_lang::source::{SourceFile, Span};
 
 use super::{ColourChoice, ErrorFormat, Global};
 use crate::exit::Failure;
@@ -67,6 +67,21 @@ impl Console {
         // What was printed before stays before it, where both go to the same place.
         self.out.flush()?;
         Ok(self.err.write_all(text.as_bytes())?)
+    }
+
+    /// Says something about a place of a policy, in a line where people read it.
+    pub(crate) fn remark(
+        &mut self,
+        source: &SourceFile,
+        span: Span,
+        text: &str,
+    ) -> Result<(), Failure> {
+        if self.format == ErrorFormat::Json {
+            return self.report(Some(source), &Report::warning(text).at(span, ""));
+        }
+        let line = format!("{}: {text}", render::place(source, span));
+        self.out.flush()?;
+        Ok(writeln!(self.err, "{}", render::visible(&line))?)
     }
 
     /// Writes out what is still in a buffer: its failure must not go unnoticed.

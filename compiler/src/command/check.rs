@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use policy_lang::check::overlap::unreachable_rules;
 use policy_lang::policy::Verdict;
-use policy_lang::source::SourceFile;
+use policy_lang::source::{SourceFile, Span};
 use policy_lang::{Policy, SpaceFull};
 
 use super::finding;
-use crate::cli::{Console, PolicyFile, report_all};
+use crate::cli::{Console, PolicyFile, bit_rate, report_all};
 use crate::exit::{self, Exit, Failure};
-use crate::lint::{allowances, lints};
+use crate::lint::{Allowance, Lint, NEVER_DECIDES, allowances, lints, overflow};
 use crate::render::Report;
 use crate::verify::{in_space, verify_expectations};
 
@@ -31,6 +31,24 @@ pub(crate) struct Args {
     /// Leave out the lints: findings about what is allowed and yet seldom meant.
     #[arg(long)]
     no_lints: bool,
+    /// How much the VM sends that is held, such as `100Mbit/s`: warn if the gate's limit is too small
+    /// for it.
+    #[arg(long, value_name = "RATE", value_parser = byte_rate_of_link, conflicts_with = "no_lints")]
+    rate: Option<u64>,
+}
+
+/// So many protocols that one statement lets pass are one warning.
+const TOGETHER: usize = 3;
+
+/// Bytes a second of a rate in bits.
+fn byte_rate_of_link(text: &str) -> Result<u64, String> {
+    let bytes = bit_rate(text)? / 8.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most 1000Gbit/s"
+    )]
+    Ok(bytes.ceil() as u64)
 }
 
 /// Checks each policy and prints one line about it.
@@ -42,15 +60,11 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             Some(policy) => prove(policy, &file.source, console)?,
             None => 0,
         };
-        let idle = match &file.policy {
-            Some(policy) => warn_of_idle_rules(policy, &file.source, console)?,
+        let warned = match &file.policy {
+            Some(policy) => warn(policy, &file.source, args, console)?,
             None => 0,
         };
-        let seldom_meant = match &file.policy {
-            Some(policy) if !args.no_lints => lint(policy, &file.source, console)?,
-            _ => 0,
-        };
-        let warnings = file.warnings + idle + seldom_meant;
+        let warnings = file.warnings + warned;
         let denied = args.deny_warnings && warnings > 0;
         if file.errors + broken > 0 || denied {
             exit = Exit::Findings;
@@ -84,52 +98,79 @@ fn prove(policy: &Policy, source: &SourceFile, console: &mut Console) -> Result<
     }
 }
 
-/// Warns of rules that never decide; how many there are. Where the sets of the rules outgrow all
-/// spaces nothing is said: the policy is right without it, and `compile` tells of its size.
-fn warn_of_idle_rules(
+/// Warns of rules that never decide, unless the policy allows them, and, with `lints`, of what the
+/// lints find and the policy does not allow; then also of what it allows for nothing. How many
+/// findings that are.
+fn warn(
     policy: &Policy,
     source: &SourceFile,
+    args: &Args,
     console: &mut Console,
 ) -> Result<usize, Failure> {
-    let found = in_space(|space| unreachable_rules(policy, space)).unwrap_or_default();
-    report_all(source, &found, console)?;
-    Ok(found.len())
+    let allowed = allowances(source);
+    let is_allowed = |code: &str| allowed.iter().any(|allowance| allowance.code == code);
+    // Where the sets of the rules outgrow all spaces nothing is said: the policy is right without it,
+    // and `compile` tells of its size.
+    let idle = in_space(|space| unreachable_rules(policy, space)).unwrap_or_default();
+    let mut count = 0;
+    if !is_allowed(NEVER_DECIDES) {
+        count += idle.len();
+        report_all(source, &idle, console)?;
+    }
+    if args.no_lints {
+        return Ok(count);
+    }
+    let mut found = in_space(|space| lints(space, policy));
+    if let (Ok(found), Some(rate)) = (&mut found, args.rate) {
+        found.extend(overflow(policy, rate));
+    }
+    let reports = judged(found, &allowed, !idle.is_empty());
+    for report in &reports {
+        console.report(Some(source), report)?;
+    }
+    Ok(count + reports.len())
 }
 
-/// Reports what the lints find and the policy does not allow, and what it allows for nothing; how
-/// many findings that are.
-fn lint(policy: &Policy, source: &SourceFile, console: &mut Console) -> Result<usize, Failure> {
-    let found = match in_space(|space| lints(space, policy)) {
+/// What there is to say of what the lints found; `idle` is whether rules never decide.
+fn judged(found: Result<Vec<Lint>, SpaceFull>, allowed: &[Allowance], idle: bool) -> Vec<Report> {
+    let found = match found {
         Ok(found) => found,
         // The proof of the expectations has said so.
-        Err(SpaceFull::Stack(_)) => return Ok(0),
-        Err(SpaceFull::Nodes(_)) => {
-            console.report(Some(source), &finding::not_linted())?;
-            return Ok(1);
-        }
+        Err(SpaceFull::Stack(_)) => return Vec::new(),
+        Err(SpaceFull::Nodes(_)) => return vec![finding::not_linted()],
     };
-    let allowed = allowances(source);
-    let mut count = 0;
-    for lint in &found {
-        if allowed.iter().all(|allowance| allowance.code != lint.code) {
-            count += 1;
-            console.report(Some(source), &finding::lint(lint))?;
+    let is_allowed = |lint: &&Lint| allowed.iter().any(|allowance| allowance.code == lint.code);
+    let told: Vec<&Lint> = found.iter().filter(|lint| !is_allowed(lint)).collect();
+    let mut reports = Vec::new();
+    let mut together: Vec<Option<Span>> = Vec::new();
+    for lint in &told {
+        let is_beside = |other: &&&Lint| is_stateful(other) && other.span == lint.span;
+        let beside: Vec<&Lint> = told.iter().filter(is_beside).copied().collect();
+        if !is_stateful(lint) || beside.len() < TOGETHER {
+            reports.push(finding::lint(lint));
+        } else if !together.contains(&lint.span) {
+            together.push(lint.span);
+            reports.push(finding::lints_together(&beside));
         }
     }
-    for allowance in &allowed {
+    for allowance in allowed {
         let code = &allowance.code;
+        let fires = found.iter().any(|lint| lint.code == *code) || code == NEVER_DECIDES && idle;
         let message = if !allowance.is_known() {
             format!("there is no lint `{code}`")
-        } else if found.iter().all(|lint| lint.code != *code) {
+        } else if !fires {
             format!("`{code}` finds nothing here")
         } else {
             continue;
         };
-        count += 1;
-        let report = Report::warning(message).at(allowance.span, "allowed for nothing");
-        console.report(Some(source), &report)?;
+        reports.push(Report::warning(message).at(allowance.span, "allowed for nothing"));
     }
-    Ok(count)
+    reports
+}
+
+/// Whether a lint is about a protocol with state.
+fn is_stateful(lint: &Lint) -> bool {
+    lint.code.starts_with("L02")
 }
 
 /// A policy in one line.
@@ -152,4 +193,54 @@ fn describe(policy: &Policy) -> String {
 /// `1 rule`, `2 rules`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy_lang::{Space, check};
+
+    const HUGE: &str = "bypass udp src { 10.0.0.1, 10.7.0.9 } dport { 1, 77, 900 } rtp;";
+
+    /// What is said of a policy whose sets may take so many nodes.
+    fn said(text: &str, nodes: usize) -> Vec<String> {
+        let source = SourceFile::new("case", text);
+        let (policy, errors) = check(&source);
+        let policy = policy.unwrap_or_else(|| panic!("{text}: {errors:?}"));
+        let space = Space::new(nodes).unwrap();
+        let reports = judged(lints(&space, &policy), &allowances(&source), false);
+        reports.into_iter().map(|report| report.message).collect()
+    }
+
+    #[test]
+    fn a_policy_that_is_too_large_for_the_lints_is_named_and_no_more() {
+        let text = format!("{HUGE} allow L0301 because \"shown\"; allow L0402 because \"no\";");
+        let warnings = said(&text, 1 << 11);
+        assert_eq!(warnings, ["the policy is too complicated for the lints"]);
+        let warnings = said(&text, 1 << 20);
+        assert!(warnings.contains(&String::from("`L0402` finds nothing here")));
+    }
+
+    #[test]
+    fn protocols_of_one_rule_are_one_warning_and_are_allowed_one_by_one() {
+        let all = said("bypass udp;", 1 << 20);
+        assert!(
+            all.contains(&String::from("8 protocols with state bypass")),
+            "{all:?}"
+        );
+        let mut text = String::from("bypass udp;");
+        for code in 2..=7 {
+            text += &format!("allow L020{code} because \"meant\";");
+        }
+        let some = said(&text, 1 << 20);
+        assert!(some.contains(&String::from("OpenVPN bypasses")), "{some:?}");
+        assert!(
+            some.contains(&String::from("STUN or DTLS bypasses")),
+            "{some:?}"
+        );
+        assert!(
+            some.iter().all(|one| !one.contains("protocols")),
+            "{some:?}"
+        );
+    }
 }

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use policy_lang::Policy;
 use policy_lang::source::SourceFile;
+use policy_lang::{Policy, SpaceFull};
 
-use super::finding::{decided_by, quote};
+use super::finding::{self, decided_by, quote};
 use crate::capture::Capture;
 use crate::cli::{Console, PolicyFile, bytes, is_standard, name};
 use crate::exit::{self, Exit, Failure};
 use crate::explain::explain;
+use crate::explain::why::{Edit, FrameChange, PolicyChange, policy_changes, smallest_change};
 use crate::frame_text;
 use crate::render::{Report, visible};
+use crate::verify::in_space;
 
 /// Say what a policy does with a frame, and why.
 ///
@@ -36,6 +38,10 @@ pub(crate) struct Args {
     /// Only the frame with this number, counted from 1.
     #[arg(long, value_name = "N", requires = "pcap", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..))]
     frame: Option<u64>,
+    /// Tell what it takes for the other verdict: the smallest change of the frame, and changes of the
+    /// policy with what else they do.
+    #[arg(long)]
+    why: bool,
 }
 
 /// Explains each frame.
@@ -62,6 +68,9 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             for (at, frame) in frames.iter().enumerate() {
                 let gap = if at > 0 { "\n" } else { "" };
                 console.raw(&format!("{gap}{}", story(policy, &file.source, frame)))?;
+                if args.why && !tell_why(policy, &file.source, frame, console)? {
+                    return Ok(Exit::Findings);
+                }
             }
             Ok(Exit::Fine)
         }
@@ -134,6 +143,9 @@ fn captured(
         };
         let story = story(policy, source, &record.frame);
         console.raw(&format!("{gap}frame {}{cut}\n{story}", record.number))?;
+        if args.why && !tell_why(policy, source, &record.frame, console)? {
+            return Ok(Exit::Findings);
+        }
         if args.frame.is_some() {
             return Ok(Exit::Fine);
         }
@@ -176,4 +188,83 @@ fn story(policy: &Policy, source: &SourceFile, frame: &[u8]) -> String {
         );
     }
     lines.iter().map(|line| visible(line) + "\n").collect()
+}
+
+/// Tells what it takes for the other verdict; false if the policy is too complicated to say.
+fn tell_why(
+    policy: &Policy,
+    source: &SourceFile,
+    frame: &[u8],
+    console: &mut Console,
+) -> Result<bool, Failure> {
+    let found = in_space(|space| {
+        let frame_change = smallest_change(space, policy, frame)?;
+        Ok::<_, SpaceFull>((frame_change, policy_changes(space, policy, frame)?))
+    });
+    let (of_frame, of_policy) = match found {
+        Ok(found) => found,
+        Err(full) => {
+            console.report(Some(source), &finding::too_complicated(&full))?;
+            return Ok(false);
+        }
+    };
+    let mut lines = with_frame(policy, source, of_frame.as_ref());
+    for change in &of_policy {
+        lines.extend(with_policy(policy, source, change));
+    }
+    let text: String = lines.iter().map(|line| visible(line) + "\n").collect();
+    console.raw(&text)?;
+    Ok(true)
+}
+
+/// The smallest change of the frame.
+fn with_frame(policy: &Policy, source: &SourceFile, change: Option<&FrameChange>) -> Vec<String> {
+    let Some(change) = change else {
+        return vec![String::from(
+            "  flips    with no change of up to three parts of the frame",
+        )];
+    };
+    let parts: Vec<String> = change
+        .changed
+        .iter()
+        .map(|part| format!("{} {} -> {}", part.what, part.from, part.to))
+        .collect();
+    vec![
+        format!("  flips    with {}", parts.join(" and ")),
+        format!("           {}", frame_text::describe(&change.frame)),
+        format!("           {}", decided_by(policy, source, change.decision)),
+    ]
+}
+
+/// A change of the policy, and what else it does.
+fn with_policy(policy: &Policy, source: &SourceFile, change: &PolicyChange) -> Vec<String> {
+    let rule = |at: usize| {
+        let span = policy
+            .rules
+            .get(at)
+            .map(|rule| rule.span)
+            .unwrap_or_default();
+        format!("rule {}, {}", at + 1, quote(source, span))
+    };
+    let edit = match &change.edit {
+        Edit::Remove(rules) => {
+            let rules: Vec<String> = rules.iter().map(|at| rule(*at)).collect();
+            format!("without {}", rules.join(" and "))
+        }
+        Edit::Move {
+            rule: moved,
+            before,
+        } => {
+            format!("with {} in front of rule {}", rule(*moved), before + 1)
+        }
+        Edit::Add(text) => format!("with `{text}` in front"),
+    };
+    let besides = match &change.besides {
+        Some(frame) => format!("and so do others, such as {}", frame_text::describe(frame)),
+        None => String::from("and no other flow does"),
+    };
+    vec![
+        format!("  flips    {edit}"),
+        format!("           {besides}"),
+    ]
 }

@@ -13,6 +13,9 @@ use crate::lower::TooManyAlternatives;
 use crate::render::{Report, place};
 use crate::verify::{Broken, Counterexample, Fate};
 
+/// The code of a warning that stands for several lints of this hundred.
+const TOGETHER: &str = "L0200";
+
 /// Rules shorter than this are quoted whole.
 const QUOTED: usize = 80;
 
@@ -66,8 +69,13 @@ pub(crate) fn decided_by(policy: &Policy, source: &SourceFile, decision: Decisio
 
 /// A statement in backticks and its place.
 pub(crate) fn quote(source: &SourceFile, span: Span) -> String {
+    format!("{} ({})", words(source, span), place(source, span))
+}
+
+/// A statement in backticks.
+pub(crate) fn words(source: &SourceFile, span: Span) -> String {
     let words: Vec<&str> = source.slice(span).split_whitespace().collect();
-    format!("`{}` ({})", shortened(words.join(" ")), place(source, span))
+    format!("`{}`", shortened(words.join(" ")))
 }
 
 /// A statement without its reason, for tables about a single policy.
@@ -96,6 +104,9 @@ pub(crate) fn lint(found: &Lint) -> Report {
     if let Some(span) = found.span {
         report = report.at(span, "");
     }
+    if let Some((span, what)) = &found.also {
+        report = report.also(*span, what.clone());
+    }
     report.notes.clone_from(&found.notes);
     report.help.clone_from(&found.help);
     match found.frames.as_slice() {
@@ -105,6 +116,28 @@ pub(crate) fn lint(found: &Lint) -> Report {
             report.note(format!("frame {at}: {}", describe(frame)))
         }),
     }
+}
+
+/// Protocols with state that one statement lets pass, in one warning. Each of them is allowed by its
+/// own code.
+pub(crate) fn lints_together(found: &[&Lint]) -> Report {
+    let mut report = Report::warning(format!("{} protocols with state bypass", found.len()));
+    if let Some(span) = found.first().and_then(|first| first.span) {
+        report = report.at(span, "");
+    }
+    for lint in found {
+        let frame = lint.frames.first().map(|frame| describe(frame));
+        report = report.note(format!(
+            "{}: {}: {}",
+            lint.code,
+            lint.message,
+            frame.unwrap_or_default()
+        ));
+    }
+    report
+        .code(TOGETHER)
+        .note("peers may have seen of each what is taken back by a failover")
+        .help("hold them with rules in front; `allow` takes the single codes")
 }
 
 /// The lints need too much memory. The policy may be right all the same.

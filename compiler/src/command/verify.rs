@@ -16,7 +16,7 @@ use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
 use crate::frame_text;
 use crate::notation::Notation;
-use crate::readback::{Outcome, ReadbackError};
+use crate::readback::{Outcome, ReadbackError, Step};
 use crate::render::{Report, hex, visible};
 use crate::verify::{
     Counterexample, Fate, Proof, Verified, in_space, verify_equivalent, verify_no_leak,
@@ -61,6 +61,8 @@ struct Answer {
     no_leak: Verified,
     /// `None` if it was not asked for.
     equal: Option<Verified>,
+    /// For each counterexample the rules that lead to what they do with it.
+    traces: Vec<(Vec<u8>, Vec<Step>)>,
 }
 
 impl Answer {
@@ -75,7 +77,30 @@ impl Answer {
         Ok(Self {
             no_leak: verify_no_leak(space, policy, rules)?,
             equal: equal.transpose()?,
+            traces: Vec::new(),
         })
+    }
+
+    /// The same with the rules that the counterexamples go through.
+    fn traced(
+        mut self,
+        trace: impl Fn(&[u8]) -> Result<Vec<Step>, ReadbackError>,
+    ) -> Result<Self, ReadbackError> {
+        let frames = self.counterexamples();
+        let frames: Vec<Vec<u8>> = frames.iter().map(|found| found.frame.clone()).collect();
+        for frame in frames {
+            let steps = trace(&frame)?;
+            self.traces.push((frame, steps));
+        }
+        Ok(self)
+    }
+
+    /// The rules that a counterexample goes through.
+    fn trace(&self, found: &Counterexample) -> &[Step] {
+        let mut traces = self.traces.iter();
+        traces
+            .find(|(frame, _)| *frame == found.frame)
+            .map_or(&[], |(_, steps)| steps)
     }
 
     /// The frames that show which claims are false, each once.
@@ -165,7 +190,7 @@ fn given(
     let answer = in_space(|space| {
         let rules = notation.read(space, &text, &args.vif)?;
         let answer = Answer::of(space, policy, &rules, ifb, args.no_leak)?;
-        Ok::<_, ReadbackError>(answer)
+        answer.traced(|frame| notation.trace(space, &text, &args.vif, frame))
     });
     Ok(match answer {
         Ok(answer) => Ok((format!("`{shown}` ({notation})"), answer)),
@@ -195,8 +220,11 @@ fn made(
     };
     let answer = make_rules(&request).and_then(|rules| {
         in_space(|space| {
-            let rules = read_back(args.backend, space, &rules, &args.vif)?;
-            Ok(Answer::of(space, policy, &rules, ifb, args.no_leak)?)
+            let text = &rules;
+            let rules = read_back(args.backend, space, text, &args.vif)?;
+            let answer = Answer::of(space, policy, &rules, ifb, args.no_leak)?;
+            let notation = Notation::made_by(args.backend);
+            Ok(answer.traced(|frame| notation.trace(space, text, &args.vif, frame))?)
         })
     });
     answer.map_err(|error| finding::not_compiled(policy, source, &error))
@@ -230,7 +258,7 @@ fn story(source: &SourceFile, policy: &Policy, what: &str, answer: &Answer) -> S
         }
         Err(found) => {
             lines.push(format!("  {name}: not true"));
-            lines.extend(trace(source, policy, found));
+            lines.extend(trace(source, policy, found, answer.trace(found)));
         }
     };
     claim(
@@ -245,7 +273,12 @@ fn story(source: &SourceFile, policy: &Policy, what: &str, answer: &Answer) -> S
 }
 
 /// What either side does with a frame.
-fn trace(source: &SourceFile, policy: &Policy, found: &Counterexample) -> Vec<String> {
+fn trace(
+    source: &SourceFile,
+    policy: &Policy,
+    found: &Counterexample,
+    steps: &[Step],
+) -> Vec<String> {
     let verdict = found.policy.verdict.keyword();
     vec![
         format!("    frame   {}", frame_text::describe(&found.frame)),
@@ -254,8 +287,35 @@ fn trace(source: &SourceFile, policy: &Policy, found: &Counterexample) -> Vec<St
             "    policy  {verdict}: {}",
             finding::decided_by(policy, source, found.policy)
         ),
-        format!("    rules   {}", finding::fate(&found.rules)),
+        format!(
+            "    rules   {}: {}",
+            finding::fate(&found.rules),
+            decided_by_rules(steps)
+        ),
     ]
+}
+
+/// Which rule decided, and which ones led there.
+fn decided_by_rules(steps: &[Step]) -> String {
+    let Some((last, before)) = steps.split_last() else {
+        return String::from("no rule decides");
+    };
+    let decides = match last.line {
+        Some(line) => format!("line {line}, `{}`", last.text),
+        None => last.text.clone(),
+    };
+    let before: Vec<String> = before
+        .iter()
+        .map(|step| match step.line {
+            Some(line) => format!("line {line}"),
+            None => step.text.clone(),
+        })
+        .collect();
+    if before.is_empty() {
+        decides
+    } else {
+        format!("{decides}, by way of {}", before.join(", "))
+    }
 }
 
 #[derive(Serialize)]
@@ -281,6 +341,13 @@ struct Shown {
     decided_by: String,
     rules: &'static str,
     device: Option<String>,
+    rules_decided_by: Vec<Place>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    line: Option<usize>,
+    text: String,
 }
 
 fn json(file: &PolicyFile, policy: &Policy, what: &str, answer: &Answer) -> String {
@@ -301,6 +368,14 @@ fn json(file: &PolicyFile, policy: &Policy, what: &str, answer: &Answer) -> Stri
                 Fate::Held(device) => Some(device.clone()),
                 _ => None,
             },
+            rules_decided_by: answer
+                .trace(found)
+                .iter()
+                .map(|step| Place {
+                    line: step.line,
+                    text: step.text.clone(),
+                })
+                .collect(),
         }),
     };
     let whole = Whole {

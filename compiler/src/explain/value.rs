@@ -33,7 +33,7 @@ pub(super) fn name(field: Field) -> &'static str {
 }
 
 /// A value as the language writes it, without the name that it may have.
-fn bare(field: Field, value: u128) -> String {
+pub(super) fn bare(field: Field, value: u128) -> String {
     match field {
         Field::SrcMac | Field::DstMac => {
             let bytes = value.to_be_bytes();

@@ -71,6 +71,132 @@ fn search(
     }
 }
 
+/// Rules that hold only part of what they name, because a rule in front that is about something else
+/// lets the rest pass. To let a special case pass in front of a rule that holds all around it is what
+/// the order of rules is for, and to hold less than a rule behind lets pass is on the safe side.
+pub(super) fn partly_passed(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceFull> {
+    let rules: Vec<(usize, &Rule, &PacketSet)> = scene
+        .policy
+        .rules
+        .iter()
+        .zip(&scene.sets)
+        .enumerate()
+        .map(|(at, (rule, set))| (at, rule, set))
+        .collect();
+    if rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nothing = Decided {
+        matched: scene.space.none(),
+        bypass: scene.space.none(),
+    };
+    let mut passed = Vec::new();
+    let (_, tree) = decided_before(scene, &rules, &nothing, &mut passed)?;
+    let mut found = Vec::new();
+    for (at, frames) in passed {
+        let (Some(rule), Some(set)) = (scene.policy.rules.get(at), scene.sets.get(at)) else {
+            continue;
+        };
+        let Some(first) = tree.first_across(scene, [&frames, set], at)? else {
+            continue;
+        };
+        let Some((other, theirs)) = scene.policy.rules.get(first).zip(scene.sets.get(first)) else {
+            continue;
+        };
+        let mut lint = Lint::new("L0102", "this rule holds only part of what it names");
+        lint.span = Some(rule.span);
+        lint.also = Some((other.span, String::from("this lets some of it pass before")));
+        lint.help.push(String::from(
+            "move it in front of the other, or let the other pass only what this one does not name",
+        ));
+        let frames = scene.space.intersection(&frames, theirs)?;
+        lint.frames.extend(scene.space.shortest(&frames)?);
+        found.push(lint);
+        if found.len() == MOST {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The rules that let frames pass, and what they match as one, for searches.
+struct Passing {
+    all: PacketSet,
+    what: Half,
+}
+
+/// What a part of the rules is made of.
+enum Half {
+    Rule(usize),
+    Both(Box<[Passing; 2]>),
+}
+
+impl Passing {
+    /// The first rule before `end` that matches some of `frames` and something besides `set`.
+    fn first_across(
+        &self,
+        scene: &Scene<'_>,
+        [frames, set]: [&PacketSet; 2],
+        end: usize,
+    ) -> Result<Option<usize>, SpaceFull> {
+        let space = scene.space;
+        if space.intersection(&self.all, frames)?.is_empty()
+            || space.minus(&self.all, set)?.is_empty()
+        {
+            return Ok(None);
+        }
+        match &self.what {
+            Half::Rule(at) => Ok((*at < end).then_some(*at)),
+            Half::Both(halves) => {
+                for half in halves.iter() {
+                    if let Some(found) = half.first_across(scene, [frames, set], end)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Notes for each rule that holds frames and decides about some which of its frames rules in front let
+/// pass; answers what all of the rules do, and those of them that let frames pass.
+fn decided_before(
+    scene: &Scene<'_>,
+    rules: &[(usize, &Rule, &PacketSet)],
+    before: &Decided,
+    passed: &mut Vec<(usize, PacketSet)>,
+) -> Result<(Decided, Passing), SpaceFull> {
+    let space = scene.space;
+    match rules {
+        [(at, rule, set)] => {
+            if rule.verdict == Verdict::Buffer {
+                let frames = space.intersection(set, &before.bypass)?;
+                if !frames.is_empty() && !space.minus(set, &before.matched)?.is_empty() {
+                    passed.push((*at, frames));
+                }
+            }
+            let own = space.decided((*set).clone(), rule.verdict)?;
+            let passing = Passing {
+                all: own.bypass.clone(),
+                what: Half::Rule(*at),
+            };
+            Ok((own, passing))
+        }
+        _ => {
+            let (left, right) = rules.split_at(rules.len() / 2);
+            let (first, left) = decided_before(scene, left, before, passed)?;
+            let middle = space.first_match(before, &first)?;
+            let (second, right) = decided_before(scene, right, &middle, passed)?;
+            let passing = Passing {
+                all: space.union(&left.all, &right.all)?,
+                what: Half::Both(Box::new([left, right])),
+            };
+            Ok((space.first_match(&first, &second)?, passing))
+        }
+    }
+}
+
 /// Rules that let a range of ports pass as destination, where nothing passes that has it as source.
 pub(super) fn only_as_destination(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceFull> {
     let mut found = Vec::new();

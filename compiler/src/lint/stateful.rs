@@ -41,7 +41,7 @@ const PROTOCOLS: [Protocol; 10] = [
         code: "L0202",
         name: "SIP over UDP",
         seen: "an answer to a call that, after the failover, was never answered",
-        what: What::UdpEither(&[5060, 5061]),
+        what: What::UdpEither(&SIP_PORTS),
     },
     Protocol {
         code: "L0203",
@@ -96,8 +96,7 @@ const PROTOCOLS: [Protocol; 10] = [
 /// Stateful protocols of which something bypasses.
 pub(super) fn bypassing(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceFull> {
     let space = scene.space;
-    let media = [Media::Rtp, Media::Rtcp].map(|media| space.test(&Test::Media(media)));
-    let media = space.union_all(media.into_iter().collect::<Result<_, _>>()?)?;
+    let media = media(scene)?;
     let mut found = Vec::new();
     for protocol in PROTOCOLS {
         let frames = space.minus(&frames(scene, &protocol.what)?, &media)?;
@@ -122,9 +121,20 @@ pub(super) fn bypassing(scene: &Scene<'_>) -> Result<Vec<Lint>, SpaceFull> {
     Ok(found)
 }
 
+/// UDP that looks like RTP or RTCP.
+pub(super) fn media(scene: &Scene<'_>) -> Result<PacketSet, SpaceFull> {
+    let media = [Media::Rtp, Media::Rtcp].map(|media| scene.space.test(&Test::Media(media)));
+    scene
+        .space
+        .union_all(media.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// Ports of SIP.
+pub(super) const SIP_PORTS: [u16; 2] = [5060, 5061];
+
 /// UDP from or to the ports of SIP.
 pub(super) fn sip(scene: &Scene<'_>) -> Result<PacketSet, SpaceFull> {
-    frames(scene, &What::UdpEither(&[5060, 5061]))
+    frames(scene, &What::UdpEither(&SIP_PORTS))
 }
 
 fn frames(scene: &Scene<'_>, what: &What) -> Result<PacketSet, SpaceFull> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use policy_lang::SpaceFull;
 use policy_lang::policy::Policy;
-use qdisc_model::limit::LARGEST_PACKET;
+use qdisc_model::limit::{LARGEST_PACKET, least_limit};
 
 use super::{Lint, Scene, stateful};
-use crate::hook;
+use crate::{hook, script};
 
 /// How long a sender of SIP over UDP waits before it sends again: T1 of RFC 3261, section 17.1.1.1.
 const T1: Duration = Duration::from_millis(500);
@@ -80,6 +80,34 @@ pub(super) fn too_small(policy: &Policy) -> Option<Lint> {
         ));
         lint.help.push(String::from(
             "`compile` refuses such a limit; `epochgate tune` recommends one",
+        ));
+        lint
+    })
+}
+
+/// A gate that fills up before the epochs in it are committed.
+pub(super) fn overflow(policy: &Policy, bytes_per_second: u64) -> Option<Lint> {
+    let interval = policy.gate.interval?;
+    // The epoch that is being produced, and the one before it that is being committed.
+    let hold = u64::try_from(interval.as_millis() * 2).unwrap_or(u64::MAX);
+    let needed = u64::from(least_limit(bytes_per_second, hold));
+    let limit = script::limit(policy);
+    (limit < needed).then(|| {
+        let mut lint = Lint::new(
+            "L0503",
+            format!("a limit of {limit} bytes is less than the gate gets meanwhile"),
+        );
+        lint.notes.push(format!(
+            "at {bytes_per_second} bytes a second, two intervals of {} ms (one that is sent in, and one \
+             that waits for its commit) and one packet come to {needed} bytes",
+            interval.as_millis()
+        ));
+        lint.notes.push(String::from(
+            "what does not fit is dropped, and the senders find out late",
+        ));
+        lint.help.push(format!(
+            "`limit {}MiB` is enough, or take checkpoints more often",
+            needed.div_ceil(1 << 20)
         ));
         lint
     })

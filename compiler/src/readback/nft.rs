@@ -22,11 +22,12 @@ mod lookup;
 mod meaning;
 mod rule_text;
 mod text;
+mod trace;
 mod values;
 
 use policy_lang::Space;
 
-use super::{Outcome, ReadbackError};
+use super::{Outcome, ReadbackError, Step, beginning};
 use ast::Ruleset;
 use cursor::{Cursor, Fault};
 use lookup::Stop;
@@ -64,17 +65,63 @@ pub fn read_json(space: &Space, text: &str, device: &str) -> Result<Outcome, Rea
     read().map_err(|stop: Stop| not_understood(stop, object))
 }
 
+/// The rules that lead to what becomes of `frame`, in a text as [`read_text`] takes it; the last of them
+/// decides. Empty if no rule does.
+///
+/// # Errors
+///
+/// As [`read_text`].
+pub fn trace_text(
+    space: &Space,
+    text: &str,
+    device: &str,
+    frame: &[u8],
+) -> Result<Vec<Step>, ReadbackError> {
+    let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
+    let read = || {
+        let tokens =
+            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
+        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        trace::lines(space, &rules, device, frame)
+    };
+    let lines = read().map_err(|stop: Stop| not_understood(stop, line_of))?;
+    Ok(steps(&lines, line_of))
+}
+
+/// As [`trace_text`], of a JSON listing.
+///
+/// # Errors
+///
+/// As [`read_json`].
+pub fn trace_json(
+    space: &Space,
+    text: &str,
+    device: &str,
+    frame: &[u8],
+) -> Result<Vec<Step>, ReadbackError> {
+    let objects = json::objects(text).map_err(|fault| not_understood(fault.into(), |_| None))?;
+    let object = |line: usize| objects.get(line.checked_sub(1)?).map(ToString::to_string);
+    let read = || {
+        let rules = json::ruleset(&objects)?;
+        trace::lines(space, &rules, device, frame)
+    };
+    let lines = read().map_err(|stop: Stop| not_understood(stop, object))?;
+    Ok(steps(&lines, object))
+}
+
+fn steps(lines: &[usize], line_of: impl Fn(usize) -> Option<String>) -> Vec<Step> {
+    let step = |line: &usize| Step {
+        line: Some(*line),
+        text: beginning(&line_of(*line).unwrap_or_default()),
+    };
+    lines.iter().map(step).collect()
+}
+
 fn not_understood(stop: Stop, line_of: impl Fn(usize) -> Option<String>) -> ReadbackError {
-    /// Elements of large sets may stand in one line.
-    const SHOWN: usize = 160;
     match stop {
         Stop::Full(full) => ReadbackError::Full(full),
         Stop::Fault(Fault { line, reason }) => {
-            let whole = line_of(line).unwrap_or_default();
-            let mut text: String = whole.trim().chars().take(SHOWN).collect();
-            if text.len() < whole.trim().len() {
-                text.push_str("...");
-            }
+            let text = beginning(&line_of(line).unwrap_or_default());
             ReadbackError::NotUnderstood { line, text, reason }
         }
     }

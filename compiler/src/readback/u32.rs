@@ -18,12 +18,13 @@ mod flower;
 mod listing;
 mod load;
 mod meaning;
+mod trace;
 mod view;
 mod words;
 
 use policy_lang::Space;
 
-use super::{Outcome, ReadbackError};
+use super::{Outcome, ReadbackError, Step};
 
 /// What a tc batch file, loaded onto a device without filters, does to the frames `device` receives.
 ///
@@ -43,6 +44,30 @@ pub fn read_batch(space: &Space, text: &str, device: &str) -> Result<Outcome, Re
 /// A line that is not understood; or sets that outgrow `space`.
 pub fn read_listing(space: &Space, text: &str) -> Result<Outcome, ReadbackError> {
     meaning::outcome(space, &listing::filters(text)?)
+}
+
+/// The filters of a batch file that lead to what becomes of `frame`; the last of them decides. Empty if
+/// none does.
+///
+/// # Errors
+///
+/// As [`read_batch`].
+pub fn trace_batch(
+    space: &Space,
+    text: &str,
+    device: &str,
+    frame: &[u8],
+) -> Result<Vec<Step>, ReadbackError> {
+    trace::steps(space, &batch::filters(text, device)?, frame)
+}
+
+/// As [`trace_batch`], of a listing.
+///
+/// # Errors
+///
+/// As [`read_listing`].
+pub fn trace_listing(space: &Space, text: &str, frame: &[u8]) -> Result<Vec<Step>, ReadbackError> {
+    trace::steps(space, &listing::filters(text)?, frame)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn what_tune_recommends_is_what_the_program_prints() {
 
 #[test]
 fn answers_about_every_frame_are_what_the_program_prints() {
-    transcripts("docs/analysis.md", 11);
+    transcripts("docs/analysis.md", 15);
 }
 
 #[test]

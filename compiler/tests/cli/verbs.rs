@@ -6,9 +6,9 @@ use std::process::Stdio;
 
 use crate::program::{command, run, run_with};
 
-const VERBS: [&str; 12] = [
-    "check", "fmt", "compile", "verify", "diff", "query", "explain", "trace", "replay", "simulate",
-    "tune", "test",
+const VERBS: [&str; 13] = [
+    "check", "fmt", "compile", "verify", "diff", "query", "simplify", "explain", "trace", "replay",
+    "simulate", "tune", "test",
 ];
 
 /// What `--help` prints, without the blanks that clap leaves at the ends of lines.

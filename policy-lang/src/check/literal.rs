@@ -137,7 +137,7 @@ fn address(value: &Value, family: Family) -> Result<Literal, Diagnostic> {
 }
 
 /// An address as people write it.
-fn spell(address: u128, family: Family) -> String {
+pub(super) fn spell(address: u128, family: Family) -> String {
     match (family, u32::try_from(address)) {
         (Family::V4, Ok(address)) => Ipv4Addr::from(address).to_string(),
         _ => Ipv6Addr::from(address).to_string(),

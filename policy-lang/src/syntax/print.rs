@@ -44,6 +44,17 @@ pub fn print(file: &File) -> String {
     out.text
 }
 
+/// A factor of a condition on one line, without the `and` in front of it; `None` if it has comments,
+/// which have no place there.
+#[must_use]
+pub fn factor_text(factor: &Factor) -> Option<String> {
+    let bare = Factor {
+        and: false,
+        ..factor.clone()
+    };
+    Flat::of(usize::MAX, |flat| flat.factors(std::slice::from_ref(&bare)))
+}
+
 fn verdict(bypass: bool) -> &'static str {
     if bypass { "bypass" } else { "buffer" }
 }

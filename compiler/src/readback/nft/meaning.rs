@@ -25,7 +25,7 @@ const DEEPEST_CALL: usize = 16;
 
 /// What becomes of a frame.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
+pub(super) enum Fate {
     Accept,
     Drop,
     Forward(String),
@@ -39,31 +39,21 @@ enum Fate {
 type Fates = BTreeMap<Fate, PacketSet>;
 
 /// What a list of rules decides.
-struct Decided {
+pub(super) struct Decided {
     frames: PacketSet,
-    fates: Fates,
+    pub(super) fates: Fates,
 }
 
 /// What `rules` do to frames that come in from `device`.
 pub(super) fn outcome(space: &Space, rules: &Ruleset, device: &str) -> Result<Outcome, Stop> {
-    let shapes = Shape::ALL
-        .into_iter()
-        .map(|shape| Ok((shape, shape.frames(space)?)))
-        .collect::<Result<Vec<_>, SpaceFull>>()?;
+    let shapes = shapes(space)?;
     let arriving = space.union_all(shapes.iter().map(|(_, frames)| frames.clone()).collect())?;
     let mut passing = arriving.clone();
     let mut held: BTreeMap<String, PacketSet> = BTreeMap::new();
     let mut dropped = space.complement(&arriving)?;
     let mut unsure = space.none();
     for (table, name, hook) in hooked(rules, device)? {
-        let mut run = Run {
-            space,
-            table,
-            shapes: &shapes,
-            known: BTreeMap::new(),
-            chains: BTreeMap::new(),
-            calls: Vec::new(),
-        };
+        let mut run = Run::new(space, table, &shapes);
         let fates = run.chain(name, hook.line)?;
         let mut accepted = if hook.drops_by_default {
             space.none()
@@ -100,8 +90,15 @@ pub(super) fn outcome(space: &Space, rules: &Ruleset, device: &str) -> Result<Ou
     })
 }
 
+/// The shapes of frames, and the frames of each.
+pub(super) fn shapes(space: &Space) -> Result<Vec<(Shape, PacketSet)>, SpaceFull> {
+    let each = Shape::ALL.into_iter();
+    each.map(|shape| Ok((shape, shape.frames(space)?)))
+        .collect()
+}
+
 /// The base chains that see frames from `device`, in the order in which the kernel asks them.
-fn hooked<'rules>(
+pub(super) fn hooked<'rules>(
     rules: &'rules Ruleset,
     device: &str,
 ) -> Result<Vec<(&'rules Table, &'rules str, &'rules Hook)>, Fault> {
@@ -133,9 +130,9 @@ fn hooked<'rules>(
 }
 
 /// The evaluation of one base chain.
-struct Run<'rules> {
-    space: &'rules Space,
-    table: &'rules Table,
+pub(super) struct Run<'rules> {
+    pub(super) space: &'rules Space,
+    pub(super) table: &'rules Table,
     shapes: &'rules [(Shape, PacketSet)],
     /// What named sets answer.
     known: BTreeMap<&'rules str, Known>,
@@ -143,11 +140,31 @@ struct Run<'rules> {
     chains: BTreeMap<&'rules str, Rc<Fates>>,
     /// The chains that are being evaluated, outermost first.
     calls: Vec<&'rules str>,
+    /// A frame whose verdicts are noted in `hits`.
+    pub(super) watched: Option<Vec<u8>>,
+    pub(super) hits: Vec<Verdict>,
 }
 
 impl<'rules> Run<'rules> {
+    pub(super) fn new(
+        space: &'rules Space,
+        table: &'rules Table,
+        shapes: &'rules [(Shape, PacketSet)],
+    ) -> Self {
+        Self {
+            space,
+            table,
+            shapes,
+            known: BTreeMap::new(),
+            chains: BTreeMap::new(),
+            calls: Vec::new(),
+            watched: None,
+            hits: Vec::new(),
+        }
+    }
+
     /// What the chain decides about every frame; what is missing returns at its end.
-    fn chain(&mut self, name: &str, line: usize) -> Result<Rc<Fates>, Stop> {
+    pub(super) fn chain(&mut self, name: &str, line: usize) -> Result<Rc<Fates>, Stop> {
         if let Some(fates) = self.chains.get(name) {
             return Ok(Rc::clone(fates));
         }
@@ -203,7 +220,7 @@ impl<'rules> Run<'rules> {
         Ok(())
     }
 
-    fn rule(&mut self, rule: &'rules Rule) -> Result<Decided, Stop> {
+    pub(super) fn rule(&mut self, rule: &'rules Rule) -> Result<Decided, Stop> {
         refuse_joined(rule).map_err(|reason| Fault::new(rule.line, reason))?;
         let mut context = Context::default();
         let mut live = self.shapes.to_vec();
@@ -353,6 +370,11 @@ impl<'rules> Run<'rules> {
         frames: &PacketSet,
         line: usize,
     ) -> Result<(), Stop> {
+        if let Some(frame) = &self.watched
+            && self.space.contains(frames, frame)
+        {
+            self.hits.push(verdict.clone());
+        }
         match verdict {
             Verdict::Accept => self.add(fates, Fate::Accept, frames)?,
             Verdict::Drop => self.add(fates, Fate::Drop, frames)?,

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::flower::Keys;
-use crate::readback::ReadbackError;
-use crate::readback::bpf::Program;
+use crate::readback::bpf::{Program, Unknown};
+use crate::readback::{ReadbackError, Step, beginning};
 
 /// Everything that is attached to the hook.
 #[derive(Clone, Debug, Default)]
@@ -176,6 +176,22 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// The line as a step of a trace.
+    pub(super) fn step(&self) -> Step {
+        Step {
+            line: Some(self.line),
+            text: beginning(&self.text),
+        }
+    }
+
+    /// The error that names the line of a program.
+    pub(super) fn unknown(&self, unknown: Unknown) -> ReadbackError {
+        match unknown {
+            Unknown::Full(full) => full.into(),
+            Unknown::NotUnderstood(reason) => self.refuse(reason),
+        }
+    }
+
     /// The error that names this line.
     pub(super) fn refuse(&self, reason: String) -> ReadbackError {
         ReadbackError::NotUnderstood {

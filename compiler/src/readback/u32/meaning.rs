@@ -23,7 +23,6 @@ use policy_lang::{PacketSet, Space, SpaceFull};
 
 use super::ast::{Action, Classifier, Filters, HashKey, Key, Knode, Pref};
 use super::view::View;
-use crate::readback::bpf::Unknown;
 use crate::readback::{Outcome, ReadbackError};
 
 /// `TC_U32_MAXDEPTH` of `linux/pkt_cls.h`: so many links may be followed in a row.
@@ -111,10 +110,7 @@ fn walk_chain(
                     action: Some(action),
                 } => {
                     let matched = program.matched(space, &reach);
-                    let matched = matched.map_err(|unknown| match unknown {
-                        Unknown::Full(full) => full.into(),
-                        Unknown::NotUnderstood(reason) => source.refuse(reason),
-                    })?;
+                    let matched = matched.map_err(|unknown| source.unknown(unknown))?;
                     Walk::acting(action.clone(), matched)
                 }
                 Classifier::Flower { action, filters } => {
@@ -143,11 +139,11 @@ fn walk_chain(
 /// Frames that are ended without an action leave the preference with no answer: a key lies past
 /// their end, or links are too deep.
 #[derive(Clone, Debug)]
-struct Walk {
+pub(super) struct Walk {
     /// All frames for which the walk ends.
-    ended: PacketSet,
+    pub(super) ended: PacketSet,
     /// Those of them that it ends for with an action; the sets share no frame.
-    acted: BTreeMap<Action, PacketSet>,
+    pub(super) acted: BTreeMap<Action, PacketSet>,
 }
 
 impl Walk {
@@ -219,9 +215,9 @@ fn add(
 type Bucket = (u8, Walk);
 
 /// Works out tables, as they look for frames of one [`View`].
-struct Walker<'filters> {
-    space: &'filters Space,
-    filters: &'filters Filters,
+pub(super) struct Walker<'filters> {
+    pub(super) space: &'filters Space,
+    pub(super) filters: &'filters Filters,
     view: View,
     buckets: BTreeMap<(u16, usize), Rc<Vec<Bucket>>>,
     tables: BTreeMap<(u16, HashKey, usize), Rc<Walk>>,
@@ -233,7 +229,7 @@ struct Walker<'filters> {
 }
 
 impl<'filters> Walker<'filters> {
-    fn new(
+    pub(super) fn new(
         space: &'filters Space,
         filters: &'filters Filters,
         view: View,
@@ -289,7 +285,7 @@ impl<'filters> Walker<'filters> {
     }
 
     /// The frames that are led to this one of `count` buckets, if they have the word to hash.
-    fn choosing(
+    pub(super) fn choosing(
         &mut self,
         bucket: u8,
         hash: HashKey,
@@ -337,7 +333,7 @@ impl<'filters> Walker<'filters> {
         Ok(buckets)
     }
 
-    fn knode(&mut self, knode: &Knode, depth: usize) -> Result<Walk, ReadbackError> {
+    pub(super) fn knode(&mut self, knode: &Knode, depth: usize) -> Result<Walk, ReadbackError> {
         let space = self.space;
         let mut walk = Walk::nothing(space);
         let mut reach = self.everything.clone();
