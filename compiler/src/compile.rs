@@ -7,6 +7,7 @@ use policy_lang::{Policy, SpaceFull};
 use qdisc_model::limit::{LARGEST_PACKET, admits_every_packet};
 use sha2::{Digest, Sha256};
 
+use crate::backend::bpf::{self, Instruction};
 use crate::backend::{self, Kind, Refusal, Target};
 use crate::device::Device;
 use crate::lower::{TooManyAlternatives, lower};
@@ -177,6 +178,17 @@ fn proved_rules(request: &Request<'_>, target: &Target) -> Result<(String, Proof
         verify_equivalent(space, policy, &outcome, &request.ifb)?.map_err(CompileError::Differs)
     })?;
     Ok((rules, proof))
+}
+
+/// The program of the bpf back end, proved as part of its rules.
+///
+/// # Errors
+///
+/// [`CompileError`]; then nothing has been made.
+pub fn compile_program(request: &Request<'_>) -> Result<(Vec<Instruction>, Proof), CompileError> {
+    let (_, proof) = compile_rules(request)?;
+    let program = lower(request.policy)?;
+    Ok((bpf::assemble(&program, request.policy)?, proof))
 }
 
 /// The rules alone, without proof: for whoever judges them by other means.

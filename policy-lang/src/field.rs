@@ -212,6 +212,31 @@ impl Field {
         Self::PayloadSecond,
     ];
 
+    /// What the language calls a field; fields that it has no word for are described.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SrcMac => "src mac",
+            Self::DstMac => "dst mac",
+            Self::VlanId => "vlan",
+            Self::Ethertype => "ethertype",
+            Self::Protocol => "proto",
+            Self::Src4 | Self::Src6 => "src",
+            Self::Dst4 | Self::Dst6 => "dst",
+            Self::Dscp => "dscp",
+            Self::Ecn => "ecn",
+            Self::Ttl => "ttl",
+            Self::FragmentBits => "the fragment field",
+            Self::Sport => "sport",
+            Self::Dport => "dport",
+            Self::TcpFlags => "flags",
+            Self::IcmpType => "type",
+            Self::IcmpCode => "code",
+            Self::PayloadFirst => "the first payload byte",
+            Self::PayloadSecond => "the second payload byte",
+        }
+    }
+
     /// Width in bits.
     #[must_use]
     pub const fn width(self) -> u32 {

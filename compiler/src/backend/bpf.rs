@@ -9,6 +9,7 @@
 //! any filter is asked and lies beside it (`SKF_AD_VLAN_TAG` and its neighbours), and the length
 //! does not count it.
 
+mod assembly;
 mod dag;
 mod decide;
 mod layout;
@@ -17,6 +18,7 @@ use std::fmt::Write as _;
 
 use policy_lang::policy::Policy;
 
+pub use assembly::assembly;
 pub use layout::Instruction;
 
 use crate::backend::{Kind, Refusal, Target};

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{finding, kind};
+use crate::backend::bpf::{Instruction, assembly, bytecode};
 use crate::backend::{Kind, Loader};
 use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
-use crate::compile::{Compiled, Hook, Request, compile_for, compile_xen_hook};
+use crate::compile::{Compiled, Hook, Request, compile_for, compile_program, compile_xen_hook};
 use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
 use crate::script::Gate;
@@ -66,6 +67,10 @@ enum Emit {
     Script,
     /// The script that `xl remus -N` calls for each vif of a Xen guest.
     XenHook,
+    /// The program of the bpf back end in numbers, as `tc ... bpf bytecode` takes it.
+    Bytecode,
+    /// The same as assembly, with a word on what each load is about.
+    Asm,
 }
 
 /// Compiles the policy and writes what was asked for.
@@ -85,6 +90,13 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
             help: Some(String::from(
                 "leave `--gate` out, and load the module in the place of plug: `insmod sch_epochgate.ko kind=plug`",
             )),
+        });
+    }
+    let program = matches!(args.emit, Some(Emit::Bytecode | Emit::Asm));
+    if program && args.backend != Kind::Bpf {
+        return Err(Failure::Usage {
+            message: String::from("only the bpf back end makes a program"),
+            help: Some(String::from("add `--backend bpf`")),
         });
     }
     let vif = match &args.vif {
@@ -115,6 +127,9 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     };
     let written = if hook {
         compile_xen_hook(&request).map(|hook| write_hook(args, &hook, console))
+    } else if program {
+        compile_program(&request)
+            .map(|(code, proof)| write_program(args, &request.vif, &code, proof, console))
     } else {
         compile_for(&request, args.gate.into())
             .map(|compiled| write(args, &request.vif, &compiled, console))
@@ -141,6 +156,29 @@ fn write_hook(args: &Args, hook: &Hook, console: &mut Console) -> Result<Exit, F
         executable: true,
     };
     put(args, &[artefact], hook.proof, console)
+}
+
+fn write_program(
+    args: &Args,
+    vif: &Device,
+    code: &[Instruction],
+    proof: Proof,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let (text, suffix) = match args.emit {
+        Some(Emit::Asm) => (assembly(code), "asm"),
+        _ => (bytecode(code) + "\n", "bpf"),
+    };
+    if is_standard(&args.output) {
+        console.raw(&text)?;
+        return Ok(Exit::Fine);
+    }
+    let artefact = Artefact {
+        path: args.output.join(format!("{vif}.{suffix}")),
+        content: text.as_bytes(),
+        executable: false,
+    };
+    put(args, &[artefact], proof, console)
 }
 
 fn write(
@@ -175,7 +213,7 @@ fn write(
     let artefacts = match args.emit {
         Some(Emit::Rules) => vec![rules],
         Some(Emit::Script) => vec![script],
-        None | Some(Emit::XenHook) => vec![rules, script],
+        _ => vec![rules, script],
     };
     put(args, &artefacts, compiled.proof, console)
 }

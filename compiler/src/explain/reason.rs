@@ -42,11 +42,11 @@ pub(super) fn fails(test: &Test, packet: Packet<'_>) -> String {
 pub(super) fn holds(test: &Test, packet: Packet<'_>) -> String {
     let inside = |field: Field, set: &ValueSet| match packet.read(field) {
         Some(number) if set.ranges().len() == 1 && set.contains(number) && is_single(set) => {
-            format!("{} is {}", value::name(field), value::value(field, number))
+            format!("{} is {}", field.name(), value::value(field, number))
         }
         Some(number) if set.contains(number) => format!(
             "{} is {}, in {}",
-            value::name(field),
+            field.name(),
             value::value(field, number),
             value::set(field, set)
         ),
@@ -81,7 +81,7 @@ fn outside(field: Field, set: &ValueSet, packet: Packet<'_>) -> String {
     let Some(number) = packet.read(field) else {
         return missing(field, packet);
     };
-    let (name, found) = (value::name(field), value::value(field, number));
+    let (name, found) = (field.name(), value::value(field, number));
     let wanted = value::set(field, set);
     if is_single(set) && set.ranges().len() == 1 {
         format!("{name} is {found}, not {wanted}")
@@ -99,7 +99,7 @@ fn missing(field: Field, packet: Packet<'_>) -> String {
             _ => String::from("it has no 802.1Q tag"),
         },
         Layer::Ip(family) => no_ip(family, packet),
-        Layer::Transport(any_of) => no_transport(any_of, value::name(field), packet),
+        Layer::Transport(any_of) => no_transport(any_of, field.name(), packet),
         Layer::Payload => no_transport(&[Transport::Udp], "UDP payload", packet),
     }
 }
@@ -214,7 +214,7 @@ fn not_media(media: Media, packet: Packet<'_>) -> String {
             && !set.contains(number)
         {
             let wanted = value::set(field, &set);
-            return format!("{} is {number}, {name} has {wanted}", value::name(field));
+            return format!("{} is {number}, {name} has {wanted}", field.name());
         }
     }
     format!("the payload does not look like {name}")

@@ -8,30 +8,6 @@ use policy_lang::values::{Range, ValueSet, max_value};
 /// Ranges of a set that are written out; the rest is counted.
 const SHOWN: usize = 6;
 
-/// What the language calls a field; fields that it has no word for are described.
-pub(super) fn name(field: Field) -> &'static str {
-    match field {
-        Field::SrcMac => "src mac",
-        Field::DstMac => "dst mac",
-        Field::VlanId => "vlan",
-        Field::Ethertype => "ethertype",
-        Field::Protocol => "proto",
-        Field::Src4 | Field::Src6 => "src",
-        Field::Dst4 | Field::Dst6 => "dst",
-        Field::Dscp => "dscp",
-        Field::Ecn => "ecn",
-        Field::Ttl => "ttl",
-        Field::FragmentBits => "the fragment field",
-        Field::Sport => "sport",
-        Field::Dport => "dport",
-        Field::TcpFlags => "flags",
-        Field::IcmpType => "type",
-        Field::IcmpCode => "code",
-        Field::PayloadFirst => "the first payload byte",
-        Field::PayloadSecond => "the second payload byte",
-    }
-}
-
 /// A value as the language writes it, without the name that it may have.
 pub(super) fn bare(field: Field, value: u128) -> String {
     match field {

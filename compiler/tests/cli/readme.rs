@@ -91,6 +91,11 @@ fn answers_about_every_frame_are_what_the_program_prints() {
 }
 
 #[test]
+fn transcripts_on_the_back_ends_are_what_the_program_prints() {
+    transcripts("docs/backends.md", 1);
+}
+
+#[test]
 fn only_transcripts_are_run() {
     let text = "$ no\n```sh\n$ no\n```\n\n```console\n$ a\nold\n$ b\n```\nend\n";
     let (fresh, commands) = with_output(text, |command| format!("<{command}>\n"));

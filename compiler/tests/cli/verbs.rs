@@ -201,3 +201,19 @@ fn test_repeats_itself() {
     assert_eq!(run("3"), run("3"));
     assert_ne!(run("3"), run("4"));
 }
+
+/// The same program, in numbers and in words.
+#[test]
+fn a_program_can_be_read() {
+    let policy = b"bypass udp dport 16384-32767; bypass ip6 dst 2001:db8::/32;";
+    let emit = |what| {
+        let args = ["compile", "--backend", "bpf", "--emit", what, "-"];
+        run_with(&args, policy).exits(0).out
+    };
+    insta::assert_snapshot!("program", emit("asm"));
+    let numbers = emit("bytecode");
+    let lines = emit("asm").lines().count();
+    assert!(numbers.starts_with(&format!("{lines},")), "{numbers}");
+    assert!(emit("rules").contains(numbers.trim_end()));
+    run_with(&["compile", "--emit", "asm", "-"], policy).exits(2);
+}

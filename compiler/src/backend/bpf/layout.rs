@@ -20,22 +20,22 @@ pub struct Instruction {
     pub k: u32,
 }
 
-const LD_WORD: u16 = 0x20;
-const LD_HALF: u16 = 0x28;
-const LD_BYTE: u16 = 0x30;
-const LD_LENGTH: u16 = 0x80;
-const AND: u16 = 0x54;
-const SHIFT_RIGHT: u16 = 0x74;
-const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_AT_LEAST: u16 = 0x35;
-const RETURN: u16 = 0x06;
+pub(super) const LD_WORD: u16 = 0x20;
+pub(super) const LD_HALF: u16 = 0x28;
+pub(super) const LD_BYTE: u16 = 0x30;
+pub(super) const LD_LENGTH: u16 = 0x80;
+pub(super) const AND: u16 = 0x54;
+pub(super) const SHIFT_RIGHT: u16 = 0x74;
+pub(super) const JUMP: u16 = 0x05;
+pub(super) const JUMP_EQUAL: u16 = 0x15;
+pub(super) const JUMP_AT_LEAST: u16 = 0x35;
+pub(super) const RETURN: u16 = 0x06;
 
 /// `SKF_AD_OFF` of linux/filter.h: what the kernel knows beside the bytes lies from here on.
 const BESIDE: u32 = 0xffff_f000;
-const VLAN_TAG: u32 = BESIDE + 44;
-const VLAN_TAG_PRESENT: u32 = BESIDE + 48;
-const VLAN_TPID: u32 = BESIDE + 60;
+pub(super) const VLAN_TAG: u32 = BESIDE + 44;
+pub(super) const VLAN_TAG_PRESENT: u32 = BESIDE + 48;
+pub(super) const VLAN_TPID: u32 = BESIDE + 60;
 
 /// What cls_bpf takes for a match that leads to the filter's own class.
 const MATCH: u32 = u32::MAX;

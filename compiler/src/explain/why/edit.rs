@@ -141,11 +141,7 @@ fn condition(text: &str) -> Option<Condition> {
 fn flow(packet: Packet<'_>) -> Option<String> {
     let term = |field: Field| {
         let found = packet.read(field)?;
-        Some(format!(
-            "{} {}",
-            value::name(field),
-            value::bare(field, found)
-        ))
+        Some(format!("{} {}", field.name(), value::bare(field, found)))
     };
     let of = |head: &str, fields: &[Field]| {
         let terms: Option<Vec<String>> = fields.iter().map(|field| term(*field)).collect();

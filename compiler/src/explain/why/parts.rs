@@ -94,7 +94,7 @@ impl Part {
     pub(super) fn told(self, from: &[u8], to: &[u8]) -> Changed {
         let [from, to] = [from, to].map(|frame| self.text(Packet::new(frame)));
         let what = match self {
-            Self::Field(field, _) => value::name(field),
+            Self::Field(field, _) => field.name(),
             Self::Payload(_) => "payload",
             Self::Tag => "tag",
             Self::Length => "length",
