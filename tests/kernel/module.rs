@@ -102,7 +102,7 @@ fn with_module(work: impl FnOnce(&mut Rig) -> Result<(), String> + Send) -> Resu
 }
 
 /// Whenever a qdisc goes, the kernel waits for a grace period of RCU, which is over at once on one
-/// processor and takes a moment on several.
+/// processor; with two each round takes twice as long.
 fn fewer_with_rcu(rounds: usize) -> usize {
     match thread::available_parallelism().map_or(1, NonZero::get) {
         1 => rounds,
