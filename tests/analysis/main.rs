@@ -6,3 +6,4 @@
 mod classes;
 mod lints;
 mod simplify;
+mod why;

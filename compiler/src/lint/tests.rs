@@ -179,6 +179,8 @@ fn a_dialog_is_split_by_transport_and_by_direction() {
     );
     assert!(split("bypass udp dst 192.0.2.1;"), "UDP to one host");
     assert!(!split("bypass (udp or tcp) port { 5060, 5061 };"));
+    // Media at a port of SIP is another finding: no kind of SIP passes wholly.
+    assert!(!split("bypass udp sport 5004;"));
     assert!(!split(
         "bypass udp dst 192.0.2.1; bypass tcp dst 192.0.2.1;"
     ));

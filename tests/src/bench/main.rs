@@ -4,6 +4,7 @@
 //! Machines differ and are shared, so what counts is a ratio of two things measured in one run,
 //! one next to the other. Absolute times are the best of several.
 
+mod analysis;
 mod capture;
 mod classify;
 mod packet;
@@ -23,8 +24,9 @@ type Part = (
     fn(&Path) -> anyhow::Result<String>,
 );
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("compile", "Compiling", process::table),
+    ("analysis", "Analysis", analysis::table),
     ("classify", "Deciding about frames", |_| classify::table()),
     ("capture", "Large captures", capture::table),
     ("simulate", "Simulating", |_| Ok(simulate::table())),
