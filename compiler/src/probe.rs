@@ -15,6 +15,7 @@ mod traffic_control;
 use serde::Serialize;
 
 use advice::Advice;
+pub(crate) use advice::RECOMMENDED;
 pub(crate) use bench::Bench;
 
 /// What is tried, and why.

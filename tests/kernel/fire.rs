@@ -26,7 +26,10 @@ const FOREIGN: [&str; 3] = [
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = vec![
         {
-            let taken = here.taken();
+            // Filters of flower change behind the same guard as those of u32, and there are too many of
+            // them for an emulated processor that a flood keeps busy.
+            let mut taken = here.taken();
+            taken.retain(|kind| *kind != Kind::Flower);
             here.trial_of("fire::two_hundred_swaps", move || two_hundred_swaps(&taken))
         },
         here.trial("fire::scripts_at_once", scripts_at_once),
@@ -271,7 +274,7 @@ fn disturbed_removes(backend: Kind) -> Result<(), Failed> {
 }
 
 /// Each kind of change, many times.
-/// From each back end that the kernel takes to itself and to the next.
+/// From each of these back ends to itself and to the next.
 fn two_hundred_swaps(taken: &[Kind]) -> Result<(), Failed> {
     let waves = Waves::of(&["voip.gate", "paper.gate"]);
     let same = taken.iter().map(|kind| (*kind, *kind));

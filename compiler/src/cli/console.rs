@@ -84,6 +84,15 @@ impl Console {
         Ok(writeln!(self.err, "{}", render::visible(&line))?)
     }
 
+    /// Says something beside the results.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), Failure> {
+        if self.format == ErrorFormat::Json {
+            return self.report(None, &Report::warning(text));
+        }
+        self.out.flush()?;
+        Ok(writeln!(self.err, "epochgate: {}", render::visible(text))?)
+    }
+
     /// Writes out what is still in a buffer: its failure must not go unnoticed.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.out.flush()?;

@@ -1,12 +1,17 @@
 //! `epochgate compile`: proven rules and the script that deploys them.
 
+mod auto;
+
 use std::path::{Path, PathBuf};
 
-use super::{finding, kind};
+use self::auto::Choice;
+use super::finding;
 use crate::backend::bpf::{Instruction, assembly, bytecode};
 use crate::backend::{Kind, Loader};
 use crate::cli::{Artefact, Console, PolicyFile, is_standard, make_directory, write_all};
-use crate::compile::{Compiled, Hook, Request, compile_for, compile_program, compile_xen_hook};
+use crate::compile::{
+    CompileError, Compiled, Hook, Request, compile_for, compile_program, compile_xen_hook,
+};
 use crate::device::Device;
 use crate::exit::{self, Exit, Failure};
 use crate::script::Gate;
@@ -22,9 +27,10 @@ use crate::verify::Proof;
 pub(crate) struct Args {
     /// The policy; `-` is standard input.
     policy: PathBuf,
-    /// Which kind of rules to make.
-    #[arg(long, value_parser = kind(), default_value_t = Kind::Nft)]
-    backend: Kind,
+    /// Which kind of rules to make; `auto` asks the running kernel which it takes, and makes the first of
+    /// those that can express the policy.
+    #[arg(long, value_parser = Choice::parser(), default_value = "nft")]
+    backend: Choice,
     /// What holds the frames: Linux's plug, or our kernel module `sch_epochgate`.
     #[arg(long, value_enum, default_value_t = Holder::Plug)]
     gate: Holder,
@@ -93,7 +99,7 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         });
     }
     let program = matches!(args.emit, Some(Emit::Bytecode | Emit::Asm));
-    if program && args.backend != Kind::Bpf {
+    if program && args.backend != Choice::Only(Kind::Bpf) {
         return Err(Failure::Usage {
             message: String::from("only the bpf back end makes a program"),
             help: Some(String::from("add `--backend bpf`")),
@@ -117,31 +123,68 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    let request = Request {
-        policy,
-        name: &name,
-        text: file.source.text(),
-        backend: args.backend,
-        vif,
-        ifb,
-    };
-    let written = if hook {
-        compile_xen_hook(&request).map(|hook| write_hook(args, &hook, console))
-    } else if program {
-        compile_program(&request)
-            .map(|(code, proof)| write_program(args, &request.vif, &code, proof, console))
-    } else {
-        compile_for(&request, args.gate.into())
-            .map(|compiled| write(args, &request.vif, &compiled, console))
-    };
-    match written {
-        Ok(exit) => exit,
-        Err(error) => {
-            for report in finding::not_compiled(policy, &file.source, &error) {
-                console.report(Some(&file.source), &report)?;
+    let candidates = args.backend.candidates();
+    let mut refused = Vec::new();
+    let mut kinds = candidates.kinds.iter().peekable();
+    while let Some(&backend) = kinds.next() {
+        let request = Request {
+            policy,
+            name: &name,
+            text: file.source.text(),
+            backend,
+            vif: vif.clone(),
+            ifb: ifb.clone(),
+        };
+        match make(args, &request) {
+            Ok(made) => {
+                if let Some(why) = candidates.why(backend, &refused) {
+                    console.note(&why)?;
+                }
+                return write(args, &request, &made, console);
             }
-            Ok(Exit::Findings)
+            Err(CompileError::Refused(refusal)) if kinds.peek().is_some() => refused.push(refusal),
+            Err(error) => {
+                for report in finding::not_compiled(policy, &file.source, &error) {
+                    console.report(Some(&file.source), &report)?;
+                }
+                return Ok(Exit::Findings);
+            }
         }
+    }
+    console.report(None, &candidates.none())?;
+    Ok(Exit::Findings)
+}
+
+/// What was asked for, proved.
+enum Made {
+    Hook(Hook),
+    Program(Vec<Instruction>, Proof),
+    Rules(Compiled),
+}
+
+fn make(args: &Args, request: &Request<'_>) -> Result<Made, CompileError> {
+    Ok(match args.emit {
+        Some(Emit::XenHook) => Made::Hook(compile_xen_hook(request)?),
+        Some(Emit::Bytecode | Emit::Asm) => {
+            let (code, proof) = compile_program(request)?;
+            Made::Program(code, proof)
+        }
+        None | Some(Emit::Rules | Emit::Script) => {
+            Made::Rules(compile_for(request, args.gate.into())?)
+        }
+    })
+}
+
+fn write(
+    args: &Args,
+    request: &Request<'_>,
+    made: &Made,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    match made {
+        Made::Hook(hook) => write_hook(args, hook, console),
+        Made::Program(code, proof) => write_program(args, &request.vif, code, *proof, console),
+        Made::Rules(compiled) => write_rules(args, request, compiled, console),
     }
 }
 
@@ -181,9 +224,9 @@ fn write_program(
     put(args, &[artefact], proof, console)
 }
 
-fn write(
+fn write_rules(
     args: &Args,
-    vif: &Device,
+    request: &Request<'_>,
     compiled: &Compiled,
     console: &mut Console,
 ) -> Result<Exit, Failure> {
@@ -195,11 +238,11 @@ fn write(
         })?;
         return Ok(Exit::Fine);
     }
-    let suffix = match args.backend.loader() {
+    let suffix = match request.backend.loader() {
         Loader::Nft => "nft",
         Loader::Tc => "tc",
     };
-    let place = |suffix: &str| args.output.join(format!("{vif}.{suffix}"));
+    let place = |suffix: &str| args.output.join(format!("{}.{suffix}", request.vif));
     let rules = Artefact {
         path: place(suffix),
         content: compiled.rules.as_bytes(),

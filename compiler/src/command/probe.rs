@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::{Command, ExitStatus};
 
+use serde::Deserialize;
+
+use crate::backend::Kind;
 use crate::cli::Console;
 use crate::exit::{self, Exit, Failure};
 use crate::probe::{self, Bench, Findings, Verdict};
@@ -55,16 +58,47 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     })
 }
 
-/// Starts this program again in a new network namespace, which lives as long as it does.
+/// The running kernel's release and the back ends that work on it, the one to use first; or why it
+/// could not be asked.
+pub(super) fn working() -> Result<(String, Vec<Kind>), String> {
+    #[derive(Deserialize)]
+    struct Said {
+        kernel: String,
+        advice: Works,
+    }
+    #[derive(Deserialize)]
+    struct Works {
+        backends: Vec<String>,
+    }
+    if !is_root() {
+        return Err(String::from("that needs root"));
+    }
+    let mut probe = inside().map_err(|error| error.to_string())?;
+    let output = probe.args(["--format", "json"]).output();
+    let output = output.map_err(|error| format!("can't run `unshare`: {error}"))?;
+    let said: Said = serde_json::from_slice(&output.stdout)
+        .map_err(|_| String::from("no network namespace can be made with `unshare --net`"))?;
+    let named = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    let works = said.advice.backends.iter().filter_map(named).collect();
+    Ok((said.kernel, works))
+}
+
+/// This program once more, in a new network namespace that lives as long as it does.
+fn inside() -> std::io::Result<Command> {
+    let program = std::env::current_exe()?;
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--"]).arg(program);
+    command.args(["probe", "--inside"]);
+    Ok(command)
+}
+
+/// Probes in a namespace, and passes on what is printed there.
 fn again_inside(format: Format) -> Result<Exit, Failure> {
     let failed = |source| Failure::Read {
         name: String::from("unshare"),
         source,
     };
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut command = Command::new("unshare");
-    command.args(["--net", "--"]).arg(program);
-    command.args(["probe", "--inside"]);
+    let mut command = inside().map_err(failed)?;
     if format == Format::Json {
         command.args(["--format", "json"]);
     }

@@ -10,6 +10,8 @@ use crate::backend::Kind;
 pub(crate) struct Advice {
     /// The back end to use here.
     pub(crate) backend: Option<&'static str>,
+    /// All that work here, the one to use first.
+    pub(crate) backends: Vec<&'static str>,
     /// Whether the kernel can hold frames at all.
     pub(crate) holds: bool,
     /// What a deployment needs and does not find, by the names of the checks.
@@ -18,18 +20,17 @@ pub(crate) struct Advice {
     pub(crate) notes: Vec<String>,
 }
 
-/// What both back ends need.
-const BOTH: [&str; 4] = ["tc-version", "script-tools", "ifb", "plug"];
+/// The back ends in the order in which they are recommended: those first whose rules change in one step.
+pub(crate) const RECOMMENDED: [Kind; 4] = [Kind::Nft, Kind::Bpf, Kind::U32, Kind::Flower];
+
+/// What all back ends need.
+const EVERY: [&str; 4] = ["tc-version", "script-tools", "ifb", "plug"];
 const NFT: [&str; 4] = ["nft-version", "nft-ingress", "nft-fwd", "nft-reinjection"];
-const U32: [&str; 6] = [
-    "clsact",
-    "u32",
-    "mirred",
-    "tc-reinjection",
-    "u32-beyond",
-    "u32-negative",
-];
-/// One of these guards a change of u32 filters.
+/// What all at tc's hook need.
+const TC: [&str; 3] = ["clsact", "mirred", "tc-reinjection"];
+const U32: [&str; 3] = ["u32", "u32-beyond", "u32-negative"];
+const FLOWER: [&str; 3] = ["flower", "flower-ranges", "gact"];
+/// One of these guards a change of filters.
 const GUARDS: [&str; 2] = ["bpf", "matchall"];
 
 /// Reads the advice off the rows.
@@ -41,28 +42,29 @@ pub(super) fn from(rows: &[Row]) -> Advice {
     let lacking = |names: &[&'static str]| -> Vec<&'static str> {
         names.iter().copied().filter(|name| !good(name)).collect()
     };
-    let mut for_u32 = lacking(&U32);
-    if !GUARDS.into_iter().any(good) {
-        for_u32.extend(GUARDS);
-    }
-    let for_nft = lacking(&NFT);
-    let mut lacks = lacking(&BOTH);
-    let holds = lacks.is_empty();
-    let backend = if for_nft.is_empty() {
-        Some(Kind::Nft)
-    } else if for_u32.is_empty() {
-        Some(Kind::U32)
-    } else {
-        lacks.extend(for_nft.into_iter().chain(for_u32.iter().copied()));
-        None
+    let guards: &[&str] = match GUARDS.into_iter().any(good) {
+        true => &[],
+        false => &GUARDS,
     };
-    let mut notes = vec![match backend {
-        Some(Kind::Nft) if for_u32.is_empty() => {
-            String::from("both back ends work here; use nft, whose rules change in one transaction")
+    let lacking_for = |kind: Kind| match kind {
+        Kind::Nft => lacking(&NFT),
+        Kind::Bpf => lacking(&[&TC[..], &["bpf"]].concat()),
+        Kind::U32 => lacking(&[&TC[..], &U32, guards].concat()),
+        Kind::Flower => lacking(&[&TC[..], &U32, &FLOWER, guards].concat()),
+    };
+    let mut lacks = lacking(&EVERY);
+    let holds = lacks.is_empty();
+    let works = |kind: &Kind| lacking_for(*kind).is_empty();
+    let backends: Vec<Kind> = RECOMMENDED.into_iter().filter(works).collect();
+    if backends.is_empty() {
+        for missing in RECOMMENDED.into_iter().flat_map(lacking_for) {
+            if !lacks.contains(&missing) {
+                lacks.push(missing);
+            }
         }
-        Some(kind) => format!("use the {kind} back end; the other one lacks something here"),
-        None => String::from("neither back end works here"),
-    }];
+    }
+    let backends: Vec<&'static str> = backends.into_iter().map(Kind::name).collect();
+    let mut notes = vec![recommended(&backends)];
     if !good("plug") {
         notes.push(String::from(
             "nothing can be held: the kernel needs sch_plug (CONFIG_NET_SCH_PLUG)",
@@ -75,11 +77,29 @@ pub(super) fn from(rows: &[Row]) -> Advice {
         }
     }
     Advice {
-        backend: backend.map(Kind::name),
+        backend: backends.first().copied(),
+        backends,
         holds,
         lacks,
         notes,
     }
+}
+
+/// Which back ends work, and which of them to use.
+fn recommended(backends: &[&str]) -> String {
+    let [first, rest @ ..] = backends else {
+        return String::from("no back end works here");
+    };
+    let Some((last, between)) = rest.split_last() else {
+        return format!("use {first}; no other back end works here");
+    };
+    let names = [&[*first], between].concat().join(", ");
+    let why = match *first {
+        "nft" => ", whose rules change in one transaction",
+        "bpf" => ", whose program is replaced in one step",
+        _ => "",
+    };
+    format!("{names} and {last} work here; use {first}{why}")
 }
 
 /// What to do about a sharp edge.

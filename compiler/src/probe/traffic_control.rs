@@ -40,7 +40,7 @@ pub(super) const TRIALS: [Trial; 10] = [
         Check {
             name: "bpf",
             does: "adds a classic BPF filter",
-            matters: "the guard while u32 filters are changed",
+            matters: "the bpf back end is one, and the guard while filters are changed",
         },
         |bench| filter(bench, "all bpf bytecode '1,6 0 0 4294967295' flowid :1"),
     ),
@@ -56,7 +56,7 @@ pub(super) const TRIALS: [Trial; 10] = [
         Check {
             name: "flower",
             does: "adds a flower filter",
-            matters: "filters written by others may use it",
+            matters: "the flower back end is made of them",
         },
         |bench| filter(bench, "ip flower ip_proto udp"),
     ),
@@ -64,7 +64,7 @@ pub(super) const TRIALS: [Trial; 10] = [
         Check {
             name: "flower-ranges",
             does: "adds a flower filter for a range of ports and sends to both sides of its end",
-            matters: "a flower filter for media needs it",
+            matters: "filters of the flower back end for media need it",
         },
         flower_ranges,
     ),
@@ -72,7 +72,7 @@ pub(super) const TRIALS: [Trial; 10] = [
         Check {
             name: "gact",
             does: "adds a filter with the action pass",
-            matters: "filters written by others may use it; ours pass without an action",
+            matters: "the flower back end goes to its chains with it",
         },
         |bench| filter(bench, "all u32 match u32 0 0 at -12 action pass"),
     ),

@@ -217,3 +217,27 @@ fn a_program_can_be_read() {
     assert!(emit("rules").contains(numbers.trim_end()));
     run_with(&["compile", "--emit", "asm", "-"], policy).exits(2);
 }
+
+/// Which back end it becomes depends on the kernel, and on the policy: nft sees no 802.3 length behind a tag.
+#[test]
+fn a_back_end_is_chosen_and_said_why() {
+    for (policy, refused) in [
+        ("bypass udp dport 16384-32767;", None),
+        ("bypass ethertype 0x100-0x200;", Some("nft")),
+    ] {
+        let chosen = run_with(&["compile", "--backend", "auto", "-"], policy.as_bytes()).exits(0);
+        let said = chosen.err.strip_prefix("epochgate: back end ");
+        let (kind, why) = said.and_then(|said| said.split_once(": ")).unwrap();
+        assert!(
+            why.contains("Linux ") || why.contains("was not asked"),
+            "{why}"
+        );
+        if let Some(refused) = refused {
+            assert_ne!(kind, refused);
+            let says = format!("; {refused} can't express `ethertype`");
+            assert!(why.contains(&says) || !why.contains("not asked"), "{why}");
+        }
+        let asked = run_with(&["compile", "--backend", kind, "-"], policy.as_bytes());
+        assert_eq!(chosen.out, asked.exits(0).out);
+    }
+}
