@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * sch_epochgate: the C side, for kernels that know no Rust.
+ * sch_epochgate: the C side.
  *
  * It registers the qdisc, finds the state behind it, and passes each operation on to Rust
  * (epochgate_rs_*, src/qdisc.rs): one call for a packet that comes, one for a packet that goes. Below
  * that stand the functions that Rust calls back on rarer occasions, which are static inlines or macros
- * in the kernel, and the places of the fields that Rust reads itself (kernel/src/bindings/glue.rs).
+ * in the kernel, and the places of the fields that Rust reads itself (src/bindings/glue.rs).
  *
  * Decisions are made in Rust; there are none here.
  */
@@ -324,7 +324,10 @@ static struct Qdisc_ops epochgate_ops = {
 	.owner = THIS_MODULE,
 };
 
-static int __init epochgate_module_init(void)
+int epochgate_register(void);
+void epochgate_unregister(void);
+
+int epochgate_register(void)
 {
 	is_plug = !strcmp(kind, "plug");
 	if (!is_plug && strcmp(kind, "epochgate")) {
@@ -336,9 +339,23 @@ static int __init epochgate_module_init(void)
 	return register_qdisc(&epochgate_ops);
 }
 
-static void __exit epochgate_module_exit(void)
+void epochgate_unregister(void)
 {
 	unregister_qdisc(&epochgate_ops);
+}
+
+MODULE_ALIAS("net-sch-epochgate");
+
+/* With the kernel's own Rust, module! in src/lib.rs says all of this. */
+#ifndef EPOCHGATE_RUST
+static int __init epochgate_module_init(void)
+{
+	return epochgate_register();
+}
+
+static void __exit epochgate_module_exit(void)
+{
+	epochgate_unregister();
 }
 
 module_init(epochgate_module_init);
@@ -346,11 +363,11 @@ module_exit(epochgate_module_exit);
 MODULE_AUTHOR("the Epochgate authors");
 MODULE_DESCRIPTION("Holds packets until the checkpoint of their epoch is committed");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS("net-sch-epochgate");
+#endif
 
-/* What Rust calls; the prototypes are in kernel/src/bindings/glue.rs. */
+/* What Rust calls; the prototypes are in src/bindings/glue.rs and kernel/src/bindings/glue.rs. */
 
-/* kernel/src/bindings/glue.rs, Layout */
+/* src/bindings/glue.rs, Layout */
 struct epochgate_layout {
 	u32 skb_next;
 	u32 skb_len;

@@ -8,7 +8,7 @@
 //! Filters are those of `tc filter add ... parent HANDLE: ... classid HANDLE:1`. The kernel runs them
 //! and says which class they chose. Whatever nobody has chosen is held.
 
-use kernel::skbuff::SkBuff;
+use crate::skbuff::SkBuff;
 
 /// The class of packets that pass by; its minor number.
 pub const BYPASS: u32 = 1;
@@ -33,7 +33,7 @@ impl Mark {
 #[cfg(test)]
 mod tests {
     use super::{BYPASS, Mark};
-    use kernel::bindings::{sk_buff, testing};
+    use crate::bindings::{sk_buff, testing};
     use proptest::prelude::{any, proptest};
 
     proptest! {

@@ -16,7 +16,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use kernel::skbuff::{SkBuff, SkBuffList};
+use crate::skbuff::{SkBuff, SkBuffList};
 
 use crate::queue::Queue;
 pub use config::{Config, Error, Late, Overflow, Xmit};

@@ -12,7 +12,8 @@
 
 mod dump;
 
-use kernel::prelude::{Result, code};
+use kernel::error::code;
+use kernel::prelude::Result;
 
 use crate::gate::{Late, Overflow};
 pub use dump::{LONGEST, Writer};

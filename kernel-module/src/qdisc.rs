@@ -5,7 +5,7 @@
 //! C headers: [`include/net/sch_generic.h`](srctree/include/net/sch_generic.h) (`struct Qdisc_ops`)
 //!
 //! [`Adapter`] has one function for each operation of `Qdisc_ops`, with pointers as C has them;
-//! `glue.c` calls them by the names of [`exports`]. It is the one place in this crate with unsafe code.
+//! `glue.c` calls them by the names of [`exports`].
 
 #![expect(
     unsafe_code,
@@ -20,11 +20,12 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use kernel::bindings;
+use crate::bindings;
+use crate::sch_generic;
+use crate::skbuff::SkBuff;
+use kernel::error::code;
 use kernel::error::from_result;
-use kernel::prelude::{Result, code};
-use kernel::sch_generic;
-use kernel::skbuff::SkBuff;
+use kernel::prelude::Result;
 
 use crate::netlink::Writer;
 
@@ -228,7 +229,7 @@ impl<T: Qdisc> Adapter<T> {
         };
         let mut writer = Writer::new(bytes);
         match this.dump(&mut writer, now) {
-            Ok(()) => c_int::try_from(writer.len()).unwrap_or(code::EMSGSIZE.to_errno()),
+            Ok(()) => c_int::try_from(writer.len()).unwrap_or_else(|_| code::EMSGSIZE.to_errno()),
             Err(error) => error.to_errno(),
         }
     }

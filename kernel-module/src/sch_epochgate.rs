@@ -10,9 +10,10 @@
 //! faults are not: each RELEASE_ONE lets the oldest epoch go that a BUFFER has ended, whatever
 //! happened meanwhile, and BUFFER on an open gate only closes it.
 
-use kernel::prelude::{Result, code, pr_info, pr_warn};
-use kernel::sch_generic;
-use kernel::skbuff::{SkBuff, SkBuffList};
+use crate::sch_generic;
+use crate::skbuff::{SkBuff, SkBuffList};
+use kernel::error::code;
+use kernel::prelude::{Result, pr_info, pr_warn};
 
 use crate::classifier::Mark;
 use crate::gate::{Config, Gate, Late, Overflow, Xmit};

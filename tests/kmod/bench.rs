@@ -1,7 +1,7 @@
 //! A qdisc of the module on the stub, with a device that is never busy.
 
 use compiler::gate::netlink::attributes;
-use kernel::bindings::{Qdisc as Counts, sk_buff, testing};
+use kernel_module::bindings::{Qdisc as Counts, sk_buff, testing};
 use kernel_module::netlink::Writer;
 use kernel_module::qdisc::{Circumstances, Qdisc as _};
 use kernel_module::sch_epochgate::EpochGate;

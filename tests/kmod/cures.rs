@@ -2,7 +2,7 @@
 //! module has not.
 
 use compiler::gate::netlink::push_attribute;
-use kernel::bindings::{sk_buff, testing};
+use kernel_module::bindings::sk_buff;
 use kernel_module::netlink::{attribute, state};
 use qdisc_model::packet::{Packet, Verdict};
 use qdisc_model::plug::{Device, Plug, Qopt};
@@ -304,10 +304,14 @@ fn a_peek_stays_true_when_the_watchdog_aborts() {
     module.send(packet(2, 100));
     assert_eq!(module.change(&options(&[(attribute::COMMIT, 1)], &[])), 0);
     assert_eq!(module.peek(), Some(1));
-    let warned = testing::warnings();
+    let warned = kernel::bindings::testing::warnings();
     module.now += 50_000_000;
     assert_eq!(module.dequeue(), Some(1));
-    assert_eq!(testing::warnings(), warned + 1, "it says so");
+    assert_eq!(
+        kernel::bindings::testing::warnings(),
+        warned + 1,
+        "it says so"
+    );
     assert_eq!((module.counts().drops, module.counts().qlen), (1, 0));
     assert_eq!(module.tells(attribute::BARKS), 1);
 }

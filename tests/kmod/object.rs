@@ -8,7 +8,7 @@ use tests::kmod::build;
 /// The one that is no function: where the fields lie that Rust reads.
 const LAYOUT: &str = "epochgate_layout";
 /// The functions of `glue.c`, what every kernel has, and nothing else.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 13] = [
     "__x86_return_thunk",
     "epochgate_drop_queued",
     "epochgate_kfree",
@@ -16,8 +16,10 @@ const KNOWN: [&str; 11] = [
     LAYOUT,
     "epochgate_overlimit",
     "epochgate_print",
+    "epochgate_register",
     "epochgate_schedule",
     "epochgate_skb_free",
+    "epochgate_unregister",
     "epochgate_watchdog",
     "memcpy",
 ];
@@ -104,7 +106,7 @@ fn the_stub_says_what_it_stands_for() {
             files += 1;
         }
     }
-    assert!(files > 10, "only {files} files");
+    assert!(files >= 10, "only {files} files");
 }
 
 /// `glue.c` and the Rust side say the same things twice; here they are held together.
@@ -122,7 +124,7 @@ fn the_c_side_says_the_same() {
     ] {
         assert!(glue.contains(&line), "glue.c does not say {line}");
     }
-    let layout = std::fs::read_to_string(build::sources().join("kernel/src/bindings/glue.rs"));
+    let layout = std::fs::read_to_string(build::sources().join("src/bindings/glue.rs"));
     let layout = layout.expect("glue.rs");
     let fields = |text: &str, begin: &str| -> Vec<String> {
         let (_, body) = text.split_once(begin).expect("the layout");

@@ -5,9 +5,9 @@
 
 #[cfg(test)]
 mod lockstep {
-    use kernel::bindings::{sk_buff, testing};
-    use kernel::skbuff::SkBuff;
+    use kernel_module::bindings::{sk_buff, testing};
     use kernel_module::gate as module;
+    use kernel_module::skbuff::SkBuff;
     use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
     use qdisc_model::epoch as model;
     use qdisc_model::packet::{Packet, Tally, Verdict};

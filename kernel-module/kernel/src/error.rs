@@ -47,7 +47,7 @@ pub mod code {
 impl Error {
     /// The number, which is negative.
     #[must_use]
-    pub const fn to_errno(self) -> c_int {
+    pub fn to_errno(self) -> c_int {
         self.0
     }
 }
@@ -56,6 +56,15 @@ impl From<AllocError> for Error {
     fn from(AllocError: AllocError) -> Self {
         code::ENOMEM
     }
+}
+
+/// What a C function said: a negative errno, or anything else.
+///
+/// # Errors
+///
+/// The errno.
+pub fn to_result(err: c_int) -> Result {
+    if err < 0 { Err(Error(err)) } else { Ok(()) }
 }
 
 /// What a C caller gets: a number, or a negative errno.

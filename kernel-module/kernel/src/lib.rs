@@ -2,9 +2,9 @@
 
 //! As much of Rust for Linux's `kernel` crate as `sch_epochgate` needs.
 //!
-//! Names and signatures are those of `rust/kernel/` in Linux 7.x where upstream has the item; each
-//! module says which file it stands for and where it says less. The qdisc layer has no abstraction
-//! upstream; [`sch_generic`] is what one could look like.
+//! Names and signatures are those of `rust/kernel/` in Linux 7.3; each module says which file it stands
+//! for and where it says less. What upstream has nothing for, packets and the qdisc layer, the module has
+//! itself.
 //!
 //! Two worlds lie below, and [`bindings`] is where they differ. Compiled with `--cfg MODULE`, its
 //! functions are C functions of `glue.c`, inside a kernel that need not know Rust. Otherwise they
@@ -24,7 +24,7 @@ pub mod error;
 mod module;
 pub mod prelude;
 mod print;
-pub mod sch_generic;
-pub mod skbuff;
 #[cfg(not(MODULE))]
 pub mod sync;
+
+pub use module::{Module, ThisModule};

@@ -4,8 +4,8 @@
 //!
 //! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
+use crate::skbuff::SkBuff;
 use kernel::error::code;
-use kernel::skbuff::SkBuff;
 
 /// What to do when a packet has no room, besides dropping and counting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 //! C headers: none
 
 use super::{Config, Error, Gate, Late, Overflow, Xmit};
+use crate::bindings::{sk_buff, testing};
+use crate::skbuff::SkBuff;
 use alloc::vec::Vec;
-use kernel::bindings::{sk_buff, testing};
-use kernel::skbuff::SkBuff;
 
 fn gate(limit: u64, max_in_flight: usize, late: Late) -> Gate {
     Gate::new(Config {

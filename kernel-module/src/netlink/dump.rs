@@ -4,7 +4,8 @@
 //!
 //! C headers: [`include/net/netlink.h`](srctree/include/net/netlink.h)
 
-use kernel::prelude::{Result, code};
+use kernel::error::code;
+use kernel::prelude::Result;
 
 use crate::gate::Bstats;
 

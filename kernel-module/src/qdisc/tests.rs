@@ -8,11 +8,11 @@ use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use super::{Circumstances, exports};
+use crate::bindings::{Qdisc, sk_buff, testing};
 use crate::sch_epochgate::EpochGate;
+use crate::skbuff::SkBuff;
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
-use kernel::bindings::{Qdisc, sk_buff, testing};
-use kernel::skbuff::SkBuff;
 
 /// A qdisc with its state, as the core of the qdisc layer has them.
 struct Core {

@@ -5,6 +5,8 @@
 //! C headers: [`include/net/sch_generic.h`](srctree/include/net/sch_generic.h),
 //! [`include/net/pkt_sched.h`](srctree/include/net/pkt_sched.h)
 
+#![expect(unsafe_code, reason = "a qdisc is a pointer that C gave")]
+
 use core::ptr::NonNull;
 
 use crate::bindings;

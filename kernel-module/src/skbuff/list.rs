@@ -6,6 +6,8 @@
 //! C headers: [`include/net/sch_generic.h`](srctree/include/net/sch_generic.h),
 //! [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+#![expect(unsafe_code, reason = "packets are linked by pointers of their own")]
+
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -158,6 +160,7 @@ impl Drop for SkBuffList {
 }
 
 impl fmt::Debug for SkBuffList {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SkBuffList")
             .field("len", &self.len)
@@ -170,9 +173,9 @@ mod tests {
     use super::SkBuffList;
     use crate::bindings::{sk_buff, testing};
     use crate::skbuff::SkBuff;
+    use alloc::collections::VecDeque;
+    use alloc::vec::Vec;
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
-    use std::collections::VecDeque;
-    use std::vec::Vec;
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
@@ -226,7 +229,7 @@ mod tests {
                         let mut rest = list.split_off(at);
                         let lost = expected.split_off(at.min(expected.len()));
                         assert_eq!(rest.len(), lost.len());
-                        let rest = std::iter::from_fn(|| rest.pop_front().map(|skb| seen(&skb)));
+                        let rest = core::iter::from_fn(|| rest.pop_front().map(|skb| seen(&skb)));
                         assert!(rest.eq(lost));
                     }
                     Step::Remember(from, value) => {

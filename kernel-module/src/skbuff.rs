@@ -5,6 +5,11 @@
 //!
 //! C headers: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+#![expect(
+    unsafe_code,
+    reason = "a packet is owned by way of a pointer that C gave"
+)]
+
 use core::mem;
 use core::ptr::NonNull;
 
