@@ -48,7 +48,7 @@ pub(super) fn merge(space: &Space, left: &mut Left, from: From) -> Result<(), Sp
             {
                 continue;
             }
-            if !may_move(space, left, &taken, [first, at])? {
+            if !may_move(space, left, [first, at])? {
                 continue;
             }
             let group = groups.entry(first).or_insert_with(|| Group {
@@ -88,21 +88,14 @@ pub(super) fn merge(space: &Space, left: &mut Left, from: From) -> Result<(), Sp
 }
 
 /// The rule at `at` may move in front to `first`: of the rules between them, none with the other
-/// verdict matches any of its frames.
-fn may_move(
-    space: &Space,
-    left: &Left,
-    taken: &[bool],
-    [first, at]: [usize; 2],
-) -> Result<bool, SpaceFull> {
+/// verdict matches any of its frames. Also those count that go away themselves: the rule that one of
+/// them is joined with may stand between the two.
+fn may_move(space: &Space, left: &Left, [first, at]: [usize; 2]) -> Result<bool, SpaceFull> {
     let Some(moving) = left.lines.get(at) else {
         return Ok(false);
     };
-    let between = left.lines.iter().zip(taken).take(at).skip(first + 1);
-    for (line, taken) in between {
-        if !taken
-            && line.verdict != moving.verdict
-            && !space.intersection(&line.set, &moving.set)?.is_empty()
+    for line in left.lines.iter().take(at).skip(first + 1) {
+        if line.verdict != moving.verdict && !space.intersection(&line.set, &moving.set)?.is_empty()
         {
             return Ok(false);
         }
