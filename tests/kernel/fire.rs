@@ -26,14 +26,7 @@ const FOREIGN: [&str; 3] = [
 pub(crate) fn trials(here: &Here) -> Vec<Trial> {
     let mut trials = vec![
         {
-            // Filters of flower change behind the same guard as those of u32, and there are too many of
-            // them for an emulated processor that a flood keeps busy.
-            let mut taken = here.taken();
-            taken.retain(|kind| *kind != Kind::Flower);
-            // Fewer swaps are asked for where each takes long.
-            if std::env::var_os("EPOCHGATE_SWAPS").is_some() {
-                taken.retain(|kind| LOADED.contains(kind));
-            }
+            let taken = here.taken();
             here.trial_of("fire::two_hundred_swaps", move || two_hundred_swaps(&taken))
         },
         here.trial("fire::scripts_at_once", scripts_at_once),
@@ -278,7 +271,7 @@ fn disturbed_removes(backend: Kind) -> Result<(), Failed> {
 }
 
 /// Each kind of change, many times.
-/// From each of these back ends to itself and to the next.
+/// From each back end that the kernel takes to itself and to the next.
 fn two_hundred_swaps(taken: &[Kind]) -> Result<(), Failed> {
     let waves = Waves::of(&["voip.gate", "paper.gate"]);
     let same = taken.iter().map(|kind| (*kind, *kind));
