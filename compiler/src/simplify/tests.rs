@@ -160,3 +160,11 @@ fn what_is_simple_stays_as_it_is() {
     assert_eq!((simple.text.as_str(), simple.rules), (text, 1));
     assert!(simple.gone.is_empty());
 }
+
+/// The second buffer rule goes to the first, and what came behind it must not pass it on the way.
+#[test]
+fn no_rule_passes_one_that_goes_away_itself() {
+    let text = "bypass udp sport 1;\nbuffer udp sport 7 dport 5;\nbuffer udp sport 2 dport 5;\n\
+                bypass udp sport 2;\nbypass udp dport 5;\n";
+    assert_eq!(simple(text).rules, 4);
+}
