@@ -8,6 +8,7 @@ mod lab;
 mod measured;
 mod setup;
 mod soak;
+mod tally;
 mod test;
 mod tidy;
 
