@@ -58,20 +58,38 @@ impl Accelerator {
     }
 }
 
-/// Whether a guest's clock counts instructions, a nanosecond each: LAB_CLOCK=instructions. What is
-/// measured in it is then the same on a busy machine. TCG only; several processors take turns.
-#[must_use]
-pub fn counts_instructions() -> bool {
-    std::env::var_os("LAB_CLOCK").is_some_and(|value| value == "instructions")
+/// What a guest's clock goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The clock of this machine.
+    Wall,
+    /// A nanosecond for each instruction, and a jump over times in which the guest sleeps (QEMU's
+    /// `-icount`). What is measured by it, and what is waited for, is the same on a busy machine. TCG
+    /// only; several processors take turns.
+    Instructions,
 }
 
-/// The size of a guest.
+impl Clock {
+    /// What LAB_CLOCK asks for: `wall` or `instructions`.
+    #[must_use]
+    pub fn asked() -> Option<Self> {
+        match std::env::var("LAB_CLOCK").ok()?.as_str() {
+            "wall" => Some(Self::Wall),
+            "instructions" => Some(Self::Instructions),
+            _ => None,
+        }
+    }
+}
+
+/// The size of a guest, and its clock.
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
     pub processors: u32,
+    /// What its clock goes by.
+    pub clock: Clock,
 }
 
 impl Default for Size {
@@ -79,6 +97,7 @@ impl Default for Size {
         Self {
             memory: 512,
             processors: 1,
+            clock: Clock::asked().unwrap_or(Clock::Wall),
         }
     }
 }
@@ -357,7 +376,7 @@ fn command(
         Accelerator::Tcg => qemu.args(["-accel", "tcg", "-cpu", "max"]),
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
     };
-    if counts_instructions() {
+    if size.clock == Clock::Instructions {
         qemu.args(["-icount", "shift=0,sleep=off"]);
     }
     qemu.arg("-smp").arg(size.processors.to_string());
