@@ -2,8 +2,8 @@
 //!
 //! The prefs of chain 0 are those of the u32 back end, guards included, since flower sees neither
 //! versions nor options, fragments and the ends of headers. Where flower sees all that a block's rules
-//! ask for, the guard goes to a chain of flower filters that decides about everything; else the block
-//! keeps its u32 tables.
+//! ask for, and finds it in a few lookups, the guard goes to a chain of flower filters that decides about
+//! everything; else the block keeps its u32 tables.
 
 use policy_lang::policy::Policy;
 
@@ -23,4 +23,40 @@ pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<Strin
             ..refusal
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use policy_lang::check::check;
+    use policy_lang::source::SourceFile;
+
+    use super::*;
+    use crate::device::Device;
+    use crate::lower::lower;
+
+    fn flower_filters(ranges: usize) -> usize {
+        let mut text = String::new();
+        for rule in 0..ranges {
+            let _ = writeln!(text, "buffer udp src 10.0.{rule}.0/24 dport 10-1{rule:02};");
+        }
+        text.push_str("default bypass;\n");
+        let policy = check(&SourceFile::new("test.gate", &text)).0.unwrap();
+        let program = lower(&policy).unwrap();
+        let target = Target {
+            vif: Device::new("vif0").unwrap(),
+            ifb: Device::new("ifb0").unwrap(),
+            header: Vec::new(),
+        };
+        let rules = emit(&program, &policy, &target).unwrap();
+        rules.matches(" flower ip_proto udp").count()
+    }
+
+    /// Each range is a lookup of its own; with more than eight the block keeps its u32 tables.
+    #[test]
+    fn many_ranges_are_left_to_u32() {
+        assert_eq!(flower_filters(8), 8);
+        assert_eq!(flower_filters(9), 0);
+    }
 }

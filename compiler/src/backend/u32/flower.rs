@@ -11,6 +11,7 @@
 //! SCTP. Until 2025 the kernel mistook one port beside a range of the other, so that no filter asks
 //! for both.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -24,6 +25,10 @@ use crate::ir::{FieldBox, Shape};
 
 /// Most filters of one chain: more are left to u32.
 const MOST: usize = 8_192;
+
+/// Most lookups for a packet in one chain; docs/benchmarks.md tells what ten cost. A block that takes more
+/// is left to u32, whose tables decide about any number of rules in a few steps.
+const MOST_LOOKUPS: usize = 8;
 
 /// What a chain is about: the words that all its filters begin with.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,30 @@ pub(super) struct Group {
     pub(super) verdict: Verdict,
     /// The words behind `flower`, and the policy rule that they come from.
     pub(super) filters: Vec<(String, usize)>,
+}
+
+impl Group {
+    /// What the kernel looks for one after the other (`fl_mask_lookup` of net/sched/cls_flower.c): filters
+    /// that differ in nothing but values share a hash table, and each that has a range is tried by itself.
+    fn lookups(&self) -> usize {
+        let is_value = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+        let lookup = |(words, _): &(String, usize)| -> String {
+            if words
+                .split_whitespace()
+                .any(|word| is_value(word) && word.contains('-'))
+            {
+                return words.clone();
+            }
+            let without_value = |word| match str::split_once(word, '/') {
+                Some((_, mask)) => format!("/{mask}"),
+                None if is_value(word) => String::from("="),
+                None => word.to_owned(),
+            };
+            words.split_whitespace().map(without_value).collect()
+        };
+        let lookups: BTreeSet<String> = self.filters.iter().map(lookup).collect();
+        lookups.len()
+    }
 }
 
 /// The chain for the frames of a guard; `None` if they are not plain packets that flower looks into.
@@ -115,12 +144,13 @@ impl Chain {
             groups.pop();
         }
         for group in &mut groups {
-            let mut seen = std::collections::BTreeSet::new();
+            let mut seen = BTreeSet::new();
             group
                 .filters
                 .retain(|(words, _)| seen.insert(words.clone()));
         }
-        Some(groups)
+        let lookups: usize = groups.iter().map(Group::lookups).sum();
+        (lookups <= MOST_LOOKUPS).then_some(groups)
     }
 
     /// The filters whose union is a box.
@@ -255,4 +285,42 @@ fn mac(number: u128) -> String {
     let bytes = number.to_be_bytes();
     let bytes = bytes.iter().skip(10).map(|byte| format!("{byte:02x}"));
     bytes.collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_share_a_lookup_and_ranges_do_not() {
+        let lookups = |words: &[&str]| {
+            let filters = words
+                .iter()
+                .map(|words| (format!(" ip_proto udp {words}"), 1));
+            let verdict = Verdict::Buffer;
+            Group {
+                verdict,
+                filters: filters.collect(),
+            }
+            .lookups()
+        };
+        assert_eq!(lookups(&["dst_port 7", "dst_port 8", "src_port 8"]), 2);
+        assert_eq!(
+            lookups(&[
+                "src_ip 10.0.0.0/24",
+                "src_ip 10.0.1.0/24",
+                "src_ip 10.0.0.0/16"
+            ]),
+            2
+        );
+        let ranges = [
+            "src_ip 10.0.0.0/24 dst_port 7-9",
+            "src_ip 10.0.1.0/24 dst_port 7-9",
+        ];
+        assert_eq!(lookups(&ranges), 2);
+        assert_eq!(
+            lookups(&["ip_tos 0x10/0xfc", "ip_tos 0x20/0xfc", "ip_tos 0x20/0x3"]),
+            2
+        );
+    }
 }
