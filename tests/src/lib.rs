@@ -1,12 +1,13 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, an interpreter of BPF, a laboratory
 //! of network namespaces on the running kernel, the lab of guests with Debian's kernels, scenarios
-//! for all of them, the model of plug in lockstep with the kernel's, the kernel module built and
+//! for all of them, what rules cost a packet, the model of plug in lockstep with the kernel's, the kernel module built and
 //! driven, what tshark says of RTP streams, and how a test skips.
 
 use std::io::Write;
 
 pub mod bpf;
 pub mod captures;
+pub mod cost;
 pub mod differential;
 pub mod examples;
 pub mod fuzz;

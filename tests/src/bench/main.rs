@@ -31,7 +31,7 @@ const PARTS: [Part; 6] = [
     ("capture", "Large captures", capture::table),
     ("simulate", "Simulating", |_| Ok(simulate::table())),
     ("packet", "Cost per packet in the kernel", |_| {
-        packet::table()
+        Ok(packet::table())
     }),
 ];
 

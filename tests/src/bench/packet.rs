@@ -1,158 +1,79 @@
-//! What rules cost a packet that none of them matches, on the running kernel.
-//!
-//! The packet ends the same way with and without rules: it passes, and dies behind the hook. All
-//! rule sets are measured in turn, several times over, each time beside the bare hook.
+//! What rules cost a packet that comes near to one of them and matches none: on the running kernel, by its clock, and in guests
+//! of the lab, in instructions.
 
-use std::fmt::Write as _;
-use std::fs;
+use tests::cost::{self, Effort};
+use tests::lab::cache::Cache;
+use tests::lab::guest::{Clock, Guest, Size};
+use tests::lab::image::{self, Extra};
+use tests::lab::protocol::{Job, Outcome};
+use tests::lab::{Kernel, LabError, build};
 
-use anyhow::{Context, anyhow};
-use compiler::backend::{self, Kind, Loader, Target};
-use compiler::device::Device;
-use compiler::lower::lower;
-use policy_lang::Verdict;
-use tests::examples::checked;
-use tests::generate::realistic;
-use tests::netlab::{Lab, VIF};
+const EFFORT: Effort = Effort {
+    frames: 20_000,
+    rounds: 7,
+};
 
-use super::median;
+/// Loading ten thousand filters takes a while where every instruction is emulated.
+const LIMIT_MS: u64 = 1_800_000;
 
-const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Line-by-line rules take minutes to load and to pass above this.
-const NAIVE_SIZES: [usize; 3] = [10, 100, 1_000];
-const ROUNDS: usize = 7;
-const PACKETS: usize = 20_000;
+const SIZE: Size = Size {
+    memory: 1024,
+    processors: 1,
+    clock: Clock::Instructions,
+};
 
-struct Row {
-    name: &'static str,
-    rules: usize,
-    load: String,
-    unload: &'static str,
-    /// Nanoseconds per packet of each round: bare hook, with rules.
-    rounds: Vec<(f64, f64)>,
-}
-
-/// The table of costs.
-pub(super) fn table() -> anyhow::Result<String> {
-    let lab = match Lab::new() {
-        Ok(lab) => lab,
-        Err(reason) => return Ok(format!("Not measured: {reason}.\n")),
-    };
-    lab.shell("ip link set vif0 nomaster; ip link add ifb-vif0 type ifb; ip link set ifb-vif0 up")?;
-    let files = tempfile::tempdir()?;
-    let mut rows = rows(files.path())?;
-    // No rule of any set matches: the source is in none of their prefixes.
-    let frame = compiler::frame_text::parse("udp 192.168.1.1:9 > 192.168.1.2:9 len 18")
-        .map_err(|error| anyhow!("{error}"))?;
-    for _ in 0..ROUNDS {
-        for row in &mut rows {
-            let bare = lab.nanoseconds_per_frame(&frame, PACKETS)?;
-            lab.shell(&row.load).with_context(|| row.name)?;
-            let with = lab.nanoseconds_per_frame(&frame, PACKETS)?;
-            lab.shell(row.unload)?;
-            row.rounds.push((bare, with));
-        }
-    }
-    let mut table = format!(
-        "Kernel {}. A 60-byte UDP packet that no rule matches is sent {PACKETS} times through a\n\
-         veth pair; the median of {ROUNDS} rounds. `extra` is the additional time as a part of the\n\
-         bare packet's, both measured next to each other.\n\n\
-         | rules | how many | bare packet | extra |\n|---|---|---|---|\n",
-        kernel(),
+/// The tables of costs.
+pub(super) fn table() -> String {
+    let mut text = format!(
+        "A 60-byte UDP packet, whose source is in a prefix of most sets and whose ports are in no rule, is\n\
+         sent through a veth pair. A cell is the additional time as a part of the bare packet's, both measured\n\
+         next to each other; – is a set that is refused. \"Ranges\" are the policies of the other benchmarks,\n\
+         \"prefixes\" have a prefix and a port in each rule.\n\n\
+         On the machine at hand: {} packets, the median of {} rounds.\n\n",
+        EFFORT.frames, EFFORT.rounds
     );
-    for row in &mut rows {
-        let mut extra: Vec<f64> = row
-            .rounds
-            .iter()
-            .map(|(bare, with)| (with - bare) / bare)
-            .collect();
-        let mut bare: Vec<f64> = row.rounds.iter().map(|(bare, _)| *bare).collect();
-        let _ = writeln!(
-            table,
-            "| {} | {} | {:.0} ns | {:.2} |",
-            row.name,
-            row.rules,
-            median(&mut bare),
-            median(&mut extra)
-        );
+    text.push_str(&said(cost::table(EFFORT)));
+    text.push_str(
+        "\nIn guests of the lab, whose clock goes by a nanosecond for each instruction, so that this is no\n\
+         time but a count, the same each time:\n",
+    );
+    for kernel in [Kernel::V6_1, Kernel::V6_12] {
+        text.push('\n');
+        text.push_str(&said(in_guest(kernel).map_err(Into::into)));
     }
-    Ok(table)
+    text
 }
 
-fn rows(files: &std::path::Path) -> anyhow::Result<Vec<Row>> {
-    let clsact = "tc qdisc add dev vif0 clsact; tc -batch";
-    let no_clsact = "tc qdisc del dev vif0 clsact";
-    let flush = "nft flush ruleset";
-    let mut rows = Vec::new();
-    for rules in SIZES {
-        for (backend, name) in [
-            (Kind::Nft, "epochgate, nft"),
-            (Kind::U32, "epochgate, u32"),
-            (Kind::Bpf, "epochgate, bpf"),
-        ] {
-            let file = files.join(format!("{backend}-{rules}"));
-            let Some(text) = ours(backend, rules)? else {
-                continue;
-            };
-            fs::write(&file, text)?;
-            let (load, unload) = match backend.loader() {
-                Loader::Nft => (format!("nft -f {}", file.display()), flush),
-                Loader::Tc => (format!("{clsact} {}", file.display()), no_clsact),
-            };
-            rows.push(Row {
-                name,
-                rules,
-                load,
-                unload,
-                rounds: Vec::new(),
-            });
-        }
-    }
-    for rules in NAIVE_SIZES {
-        let file = files.join(format!("naive-nft-{rules}"));
-        fs::write(&file, realistic::naive_nft(rules, VIF))?;
-        let load = format!("nft -f {}", file.display());
-        rows.push(Row {
-            name: "nft, a line per rule",
-            rules,
-            load,
-            unload: flush,
-            rounds: vec![],
-        });
-        let file = files.join(format!("naive-u32-{rules}"));
-        fs::write(&file, realistic::naive_u32(rules, VIF, "ifb-vif0"))?;
-        let load = format!("{clsact} {}", file.display());
-        rows.push(Row {
-            name: "u32, linear",
-            rules,
-            load,
-            unload: no_clsact,
-            rounds: vec![],
-        });
-    }
-    Ok(rows)
+fn said(table: anyhow::Result<String>) -> String {
+    table.unwrap_or_else(|reason| format!("Not measured: {reason:#}.\n"))
 }
 
-/// Rules that hold what matches and pass the rest, so that the measured packet passes; none where the
-/// back end refuses so many.
-fn ours(backend: Kind, rules: usize) -> anyhow::Result<Option<String>> {
-    let policy = checked("bench.gate", &realistic::policy(rules, Verdict::Buffer));
-    let program = lower(&policy)?;
-    let target = Target {
-        vif: Device::new(VIF)?,
-        ifb: Device::new("ifb-vif0")?,
-        header: Vec::new(),
+fn in_guest(kernel: Kernel) -> Result<String, LabError> {
+    let cache = Cache::open()?;
+    let build = |name| build::one(&["build", "--package", "tests", "--bin", name], name);
+    let program = Extra {
+        host: build("lab-cost")?,
+        guest: String::from("/usr/local/bin/lab-cost"),
+        strip: true,
     };
-    Ok(backend::emit(backend, &program, &policy, &target).ok())
-}
-
-fn kernel() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // Only the version: the rest names a machine.
-    release
-        .split('-')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    let image = image::build(&cache, kernel, &build("lab-init")?, &[program])?;
+    let mut guest = Guest::boot(&image, &SIZE)?;
+    let job = Job {
+        command: vec![String::from("lab-cost")],
+        environment: Vec::new(),
+        limit_ms: LIMIT_MS,
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ended = guest.run(job, |is_error, bytes| match is_error {
+        true => err.extend_from_slice(bytes),
+        false => out.extend_from_slice(bytes),
+    })?;
+    guest.power_off()?;
+    match ended.outcome {
+        Outcome::Exited(0) => Ok(String::from_utf8_lossy(&out).into_owned()),
+        other => Err(LabError::Guest(format!(
+            "{other:?}: {}",
+            String::from_utf8_lossy(&err)
+        ))),
+    }
 }

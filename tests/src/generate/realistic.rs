@@ -10,16 +10,39 @@ use policy_lang::Verdict;
 /// A policy of `rules` disjoint rules with this verdict; all else gets the other one.
 #[must_use]
 pub fn policy(rules: usize, verdict: Verdict) -> String {
-    let default = match verdict {
-        Verdict::Buffer => "bypass",
-        Verdict::Bypass => "buffer",
-    };
+    let default = other(verdict).keyword();
     let mut text = String::from("# Made for benchmarks: prefix lists and port ranges.\n");
     for rule in 0..rules {
         line(&mut text, rule, verdict.keyword());
     }
     let _ = writeln!(text, "default {default};");
     text
+}
+
+/// A policy of `rules` disjoint rules with this verdict, each a prefix and a port; all else gets the other
+/// one. Short enough for every back end at 1,000 rules.
+#[must_use]
+pub fn prefixes(rules: usize, verdict: Verdict) -> String {
+    let default = other(verdict).keyword();
+    let mut text = String::from("# Made for benchmarks: prefixes and ports.\n");
+    for rule in 0..rules {
+        let (high, low) = (rule >> 8 & 0xff, rule & 0xff);
+        let port = 1024 + rule % 500;
+        let _ = writeln!(
+            text,
+            "{} udp src 10.{high}.{low}.0/24 dport {port};",
+            verdict.keyword()
+        );
+    }
+    let _ = writeln!(text, "default {default};");
+    text
+}
+
+const fn other(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Buffer => Verdict::Bypass,
+        Verdict::Bypass => Verdict::Buffer,
+    }
 }
 
 /// Every 8th rule is about IPv6, every 16th about TCP; the prefixes are /24, /28 and /56.
