@@ -5,7 +5,7 @@ use tests::cost::{self, Effort};
 use tests::lab::cache::Cache;
 use tests::lab::guest::{Clock, Guest, Size};
 use tests::lab::image::{self, Extra};
-use tests::lab::protocol::{Job, Outcome};
+use tests::lab::protocol::Job;
 use tests::lab::{Kernel, LabError, build};
 
 const EFFORT: Effort = Effort {
@@ -63,17 +63,7 @@ fn in_guest(kernel: Kernel) -> Result<String, LabError> {
         environment: Vec::new(),
         limit_ms: LIMIT_MS,
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let ended = guest.run(job, |is_error, bytes| match is_error {
-        true => err.extend_from_slice(bytes),
-        false => out.extend_from_slice(bytes),
-    })?;
+    let table = guest.output_of(job)?;
     guest.power_off()?;
-    match ended.outcome {
-        Outcome::Exited(0) => Ok(String::from_utf8_lossy(&out).into_owned()),
-        other => Err(LabError::Guest(format!(
-            "{other:?}: {}",
-            String::from_utf8_lossy(&err)
-        ))),
-    }
+    Ok(table)
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::LabError;
 use super::image::Image;
-use super::protocol::{Ended, File, Frame, Hello, Job, PORT, VERSION};
+use super::protocol::{Ended, File, Frame, Hello, Job, Outcome, PORT, VERSION};
 
 const QEMU: &str = "qemu-system-x86_64";
 /// A guest that has not said hello by then never will. A busy machine takes half a minute.
@@ -249,6 +249,25 @@ impl Guest {
                 }
                 other => return Err(self.dead(&format!("it sent {other:?}"))),
             }
+        }
+    }
+
+    /// Runs a job that must succeed, and returns what it wrote.
+    ///
+    /// # Errors
+    /// When it did not exit with 0, with what it wrote to standard error; when the guest is dead.
+    pub fn output_of(&mut self, job: Job) -> Result<String, LabError> {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let ended = self.run(job, |is_error, bytes| match is_error {
+            true => err.extend_from_slice(bytes),
+            false => out.extend_from_slice(bytes),
+        })?;
+        match ended.outcome {
+            Outcome::Exited(0) => Ok(String::from_utf8_lossy(&out).into_owned()),
+            other => Err(LabError::Guest(format!(
+                "{other:?}: {}",
+                String::from_utf8_lossy(&err)
+            ))),
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use tests::lab::cache::Cache;
 use tests::lab::guest::{Guest, Size};
 use tests::lab::image::{self, Extra};
-use tests::lab::protocol::{Job, Outcome};
+use tests::lab::protocol::Job;
 use tests::lab::{Kernel, Target, build};
 use tests::measure::{Caller, transcript};
 use tests::tshark;
@@ -104,16 +104,9 @@ fn measure(kernel: Kernel, seconds: u64, caller: Caller) -> anyhow::Result<Strin
         environment: vec![(String::from("EPOCHGATE_PLUG"), String::from("require"))],
         limit_ms: (seconds + 240) * 1_000,
     };
-    let (mut said, mut failed) = (Vec::new(), Vec::new());
-    let ended = guest.run(job, |is_error, bytes| match is_error {
-        true => failed.extend_from_slice(bytes),
-        false => said.extend_from_slice(bytes),
-    })?;
+    let said = guest.output_of(job)?;
     guest.power_off()?;
-    match ended.outcome {
-        Outcome::Exited(0) => compared(&String::from_utf8_lossy(&said)),
-        other => bail!("{other:?}: {}", String::from_utf8_lossy(&failed)),
-    }
+    compared(&said)
 }
 
 /// The text of the report, once tshark has said the same of every call.
