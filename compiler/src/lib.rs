@@ -28,6 +28,7 @@ pub mod rtp;
 pub mod script;
 pub mod simplify;
 pub mod simulate;
+pub mod smt;
 pub mod trial;
 pub mod tune;
 pub mod verify;

@@ -114,6 +114,26 @@ impl Notation {
             Self::TcListing => readback::u32::trace_listing(space, text, frame),
         }
     }
+
+    /// What rules in this notation do, as functions of SMT-LIB: see [`crate::smt`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Notation::read`], but for rules that only that refuses.
+    pub(crate) fn smt(
+        self,
+        text: &str,
+        vif: &Device,
+        ifb: &Device,
+    ) -> Result<String, ReadbackError> {
+        let (vif, ifb) = (vif.as_str(), ifb.as_str());
+        match self {
+            Self::Nft => readback::nft::smt_text(text, vif, ifb),
+            Self::NftJson => readback::nft::smt_json(text, vif, ifb),
+            Self::TcBatch => readback::u32::smt_batch(text, vif, ifb),
+            Self::TcListing => readback::u32::smt_listing(text, ifb),
+        }
+    }
 }
 
 impl fmt::Display for Notation {

@@ -4,7 +4,7 @@
 //! the lowering to rules. Offsets are those of IEEE 802.3 and 802.1Q, RFC 791 (IPv4), RFC 8200
 //! (IPv6), RFC 768 (UDP), RFC 3828 (UDP-Lite), RFC 9293 (TCP), RFC 9260 (SCTP), RFC 792 (ICMP),
 //! RFC 4443 (ICMPv6) and RFC 3550 (RTP). Nothing else may write an offset down, except the
-//! read-backs of the compiler, which are a second opinion on purpose.
+//! read-backs and `smt` of the compiler, which are a second opinion on purpose.
 
 /// A protocol that carries ports, types or flags: what the language calls a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,6 +19,7 @@ pub mod measure;
 pub mod mutate;
 pub mod netlab;
 pub mod scenario;
+pub mod smt;
 pub mod tshark;
 
 /// Says aloud that the test `name` did not do its work, and why.

@@ -8,4 +8,5 @@ mod mutants;
 mod nft;
 mod proof;
 mod script;
+mod solver;
 mod u32;

@@ -12,6 +12,7 @@ use crate::diff::{Changed, changed_sides, decisions};
 use crate::exit::{self, Exit, Failure};
 use crate::frame_text;
 use crate::render::{hex, visible};
+use crate::smt;
 use crate::verify::in_space;
 
 /// Show which frames change side when one policy is replaced by another.
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print the question as SMT-LIB 2, for a solver of your own; nothing is compared here.
+    #[arg(long, conflicts_with = "json")]
+    smt: bool,
 }
 
 /// Compares the policies.
@@ -43,6 +47,10 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let (Some(before), Some(after)) = (&old.policy, &new.policy) else {
         return Ok(Exit::Findings);
     };
+    if args.smt {
+        console.raw(&smt::differ(before, after))?;
+        return Ok(Exit::Fine);
+    }
     let changed = match in_space(|space| changed_sides(space, before, after)) {
         Ok(changed) => changed,
         Err(full) => {

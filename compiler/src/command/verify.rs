@@ -18,6 +18,7 @@ use crate::frame_text;
 use crate::notation::Notation;
 use crate::readback::{Outcome, ReadbackError, Step};
 use crate::render::{Report, hex, visible};
+use crate::smt::{self, Claim as SmtClaim};
 use crate::verify::{
     Counterexample, Fate, Proof, Verified, in_space, verify_equivalent, verify_no_leak,
 };
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print the claim as a question in SMT-LIB 2, for a solver of your own; nothing is proved here.
+    #[arg(long, conflicts_with_all = ["json", "write"])]
+    smt: bool,
 }
 
 /// What became of the claims.
@@ -128,6 +132,9 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     let Some(policy) = &file.policy else {
         return Ok(Exit::Findings);
     };
+    if args.smt {
+        return question(args, policy, &file.source, &ifb, console);
+    }
     let (what, answer) = match &args.rules {
         Some(path) => match given(path, args, policy, &ifb)? {
             Ok(read) => read,
@@ -165,6 +172,75 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     })
 }
 
+/// Reads rules of any origin; the notation that they are in.
+fn text_of(path: &Path) -> Result<Result<(String, Notation), Report>, Failure> {
+    let content = bytes(path)?;
+    let shown = name(path);
+    let Ok(text) = String::from_utf8(content) else {
+        let message = format!("`{shown}` is not text");
+        return Ok(Err(Report::error(message)));
+    };
+    Ok(match Notation::of(&text) {
+        Ok(notation) => Ok((text, notation)),
+        Err(error) => {
+            let help = "rules are what `nft -f` or `tc -batch` loads, or what `nft list ruleset` or \
+                        `tc filter show` prints";
+            let message = format!("`{shown}`: {error}");
+            Err(Report::error(message).help(help))
+        }
+    })
+}
+
+/// Rules that say nothing for certain.
+fn unread(shown: &str, notation: Notation, error: ReadbackError) -> Report {
+    match error {
+        ReadbackError::Full(full) => finding::too_complicated(&full),
+        error => {
+            let message = format!("`{shown}`, read as {notation}, is not understood: {error}");
+            let help = "nothing is said about rules that are understood only in part";
+            Report::error(message).help(help)
+        }
+    }
+}
+
+/// Prints the claim as a question for a solver.
+fn question(
+    args: &Args,
+    policy: &Policy,
+    source: &SourceFile,
+    ifb: &Device,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let read = match &args.rules {
+        Some(path) => text_of(path)?.map_err(|report| vec![report]),
+        None => make_rules(&request(args, policy, source, ifb))
+            .map(|rules| (rules, Notation::made_by(args.backend)))
+            .map_err(|error| finding::not_compiled(policy, source, &error)),
+    };
+    let claim = if args.no_leak {
+        SmtClaim::NoLeak
+    } else {
+        SmtClaim::Equal
+    };
+    let asked = read.and_then(|(rules, notation)| {
+        let shown = args.rules.as_deref().map_or_else(String::new, name);
+        smt::refuting(claim, policy, &rules, notation, (&args.vif, ifb))
+            .map_err(|error| vec![unread(&shown, notation, error)])
+    });
+    match asked {
+        Ok(text) => {
+            console.raw(&text)?;
+            Ok(Exit::Fine)
+        }
+        Err(reports) => {
+            for report in reports {
+                console.report(Some(source), &report)?;
+            }
+            Ok(Exit::Findings)
+        }
+    }
+}
+
 /// Reads rules of any origin, and proves.
 fn given(
     path: &Path,
@@ -172,20 +248,10 @@ fn given(
     policy: &Policy,
     ifb: &Device,
 ) -> Result<Result<(String, Answer), Report>, Failure> {
-    let content = bytes(path)?;
     let shown = name(path);
-    let Ok(text) = String::from_utf8(content) else {
-        let message = format!("`{shown}` is not text");
-        return Ok(Err(Report::error(message)));
-    };
-    let notation = match Notation::of(&text) {
-        Ok(notation) => notation,
-        Err(error) => {
-            let help = "rules are what `nft -f` or `tc -batch` loads, or what `nft list ruleset` or \
-                        `tc filter show` prints";
-            let message = format!("`{shown}`: {error}");
-            return Ok(Err(Report::error(message).help(help)));
-        }
+    let (text, notation) = match text_of(path)? {
+        Ok(read) => read,
+        Err(report) => return Ok(Err(report)),
     };
     let answer = in_space(|space| {
         let rules = notation.read(space, &text, &args.vif)?;
@@ -194,13 +260,24 @@ fn given(
     });
     Ok(match answer {
         Ok(answer) => Ok((format!("`{shown}` ({notation})"), answer)),
-        Err(ReadbackError::Full(full)) => Err(finding::too_complicated(&full)),
-        Err(error) => {
-            let message = format!("`{shown}`, read as {notation}, is not understood: {error}");
-            let help = "nothing is said about rules that are understood only in part";
-            Err(Report::error(message).help(help))
-        }
+        Err(error) => Err(unread(&shown, notation, error)),
     })
+}
+
+fn request<'a>(
+    args: &Args,
+    policy: &'a Policy,
+    source: &'a SourceFile,
+    ifb: &Device,
+) -> Request<'a> {
+    Request {
+        policy,
+        name: source.name(),
+        text: source.text(),
+        backend: args.backend,
+        vif: args.vif.clone(),
+        ifb: ifb.clone(),
+    }
 }
 
 /// Makes rules, reads them back, and proves.
@@ -210,15 +287,7 @@ fn made(
     source: &SourceFile,
     ifb: &Device,
 ) -> Result<Answer, Vec<Report>> {
-    let request = Request {
-        policy,
-        name: source.name(),
-        text: source.text(),
-        backend: args.backend,
-        vif: args.vif.clone(),
-        ifb: ifb.clone(),
-    };
-    let answer = make_rules(&request).and_then(|rules| {
+    let answer = make_rules(&request(args, policy, source, ifb)).and_then(|rules| {
         in_space(|space| {
             let text = &rules;
             let rules = read_back(args.backend, space, text, &args.vif)?;

@@ -8,6 +8,7 @@
 mod bits;
 mod meaning;
 mod program;
+mod smt;
 
 pub(super) use meaning::Unknown;
 pub(super) use program::Program;

@@ -21,6 +21,7 @@ mod lex;
 mod lookup;
 mod meaning;
 mod rule_text;
+mod smt;
 mod text;
 mod trace;
 mod values;
@@ -107,6 +108,34 @@ pub fn trace_json(
     };
     let lines = read().map_err(|stop: Stop| not_understood(stop, object))?;
     Ok(steps(&lines, object))
+}
+
+/// What the rules do, as functions of SMT-LIB; `ifb` is where held frames go.
+///
+/// # Errors
+///
+/// As [`read_text`]; but some rules only that refuses.
+pub fn smt_text(text: &str, device: &str, ifb: &str) -> Result<String, ReadbackError> {
+    let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
+    let read = || {
+        let tokens =
+            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
+        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        smt::rules(&rules, device, ifb)
+    };
+    read().map_err(|fault| not_understood(fault.into(), line_of))
+}
+
+/// As [`smt_text`], of a JSON listing.
+///
+/// # Errors
+///
+/// As [`read_json`]; but some rules only that refuses.
+pub fn smt_json(text: &str, device: &str, ifb: &str) -> Result<String, ReadbackError> {
+    let objects = json::objects(text).map_err(|fault| not_understood(fault.into(), |_| None))?;
+    let object = |line: usize| objects.get(line.checked_sub(1)?).map(ToString::to_string);
+    let read = || smt::rules(&json::ruleset(&objects)?, device, ifb);
+    read().map_err(|fault: Fault| not_understood(fault.into(), object))
 }
 
 fn steps(lines: &[usize], line_of: impl Fn(usize) -> Option<String>) -> Vec<Step> {

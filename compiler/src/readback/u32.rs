@@ -18,6 +18,7 @@ mod flower;
 mod listing;
 mod load;
 mod meaning;
+mod smt;
 mod trace;
 mod view;
 mod words;
@@ -68,6 +69,24 @@ pub fn trace_batch(
 /// As [`read_listing`].
 pub fn trace_listing(space: &Space, text: &str, frame: &[u8]) -> Result<Vec<Step>, ReadbackError> {
     trace::steps(space, &listing::filters(text)?, frame)
+}
+
+/// What a batch file does, as functions of SMT-LIB; `ifb` is where held frames go.
+///
+/// # Errors
+///
+/// As [`read_batch`].
+pub fn smt_batch(text: &str, device: &str, ifb: &str) -> Result<String, ReadbackError> {
+    smt::rules(&batch::filters(text, device)?, ifb)
+}
+
+/// As [`smt_batch`], of a listing.
+///
+/// # Errors
+///
+/// As [`read_listing`].
+pub fn smt_listing(text: &str, ifb: &str) -> Result<String, ReadbackError> {
+    smt::rules(&listing::filters(text)?, ifb)
 }
 
 #[cfg(test)]

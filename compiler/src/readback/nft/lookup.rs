@@ -126,7 +126,11 @@ fn whole_bytes(field: Field) -> bool {
 }
 
 /// The values that satisfy a comparison, and how many bits are loaded for it.
-fn wanted(part: &Part, operator: Operator, scalar: &Scalar) -> Result<(ValueSet, u32), String> {
+pub(super) fn wanted(
+    part: &Part,
+    operator: Operator,
+    scalar: &Scalar,
+) -> Result<(ValueSet, u32), String> {
     let mut width = part.field.width();
     let mut values = part.field.datatype().values(scalar, width)?;
     let edge = || match (scalar, ValueSet::max(&values)) {

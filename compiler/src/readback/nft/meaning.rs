@@ -444,7 +444,7 @@ impl<'rules> Run<'rules> {
     }
 }
 
-fn asks_protocol(statement: &Statement) -> bool {
+pub(super) fn asks_protocol(statement: &Statement) -> bool {
     match statement {
         Statement::Match { key, .. } | Statement::Map { key, .. } => {
             key.iter().any(|part| part.field == Field::Protocol)

@@ -15,6 +15,7 @@ use policy_lang::{PacketSet, Space, SpaceFull};
 
 use super::ast::ETH_P_ALL;
 use super::words::{Read, Words, decimal, number, protocol};
+use crate::smt::term;
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -80,6 +81,21 @@ impl Plain {
         }
         Ok(set)
     }
+
+    /// The same as a term of SMT-LIB.
+    fn smt(self) -> String {
+        let transport = term::constant(self.transport.into(), 8);
+        let long = match self.transport {
+            1 | 58 => 8,
+            _ => 4,
+        };
+        let long = term::constant((self.header() + long) as u128, 16);
+        if self.v6 {
+            format!("(and ip6 (= n6 {transport}) (bvuge rest {long}))")
+        } else {
+            format!("(and ip4 plain (= n9 {transport}) (bvuge rest {long}))")
+        }
+    }
 }
 
 impl Keys {
@@ -107,6 +123,36 @@ impl Keys {
             set = space.intersection(&set, &space.bits_in(*place, &ports)?)?;
         }
         Ok((known, set))
+    }
+
+    /// The same as terms of SMT-LIB: whether it is known what the filter does, and whether it matches.
+    /// What the names stand for is said in [`crate::smt::frame`].
+    pub(super) fn smt(&self) -> (String, String) {
+        if self.is_empty() {
+            return (String::from("true"), String::from("true"));
+        }
+        let Some(plain) = self.plain else {
+            return (String::from("false"), String::from("false"));
+        };
+        let known = plain.smt();
+        let mut asked = vec![known.clone()];
+        let bits = |place: &Place| {
+            let byte = |at: usize| match place.base {
+                Base::Frame => format!("b{at}"),
+                _ => format!("n{at}"),
+            };
+            term::bits(byte, place.bit, place.width)
+        };
+        for (place, value, mask) in &self.bits {
+            let number = |value| term::constant(value, place.width);
+            let found = format!("(bvand {} {})", bits(place), number(*mask));
+            asked.push(format!("(= {found} {})", number(value & mask)));
+        }
+        for (place, low, high) in &self.ranges {
+            let ports = ValueSet::range((*low).into(), (*high).into());
+            asked.push(term::within(&bits(place), place.width, &ports));
+        }
+        (known, term::all(&asked))
     }
 
     /// Reads one key, if `word` begins one.
