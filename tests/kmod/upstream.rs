@@ -11,7 +11,7 @@ use tests::kmod::build;
 /// What the sources of the module may name below `kernel::`, and the file below `rust/` in Linux 7.3 that
 /// has it.
 const ITEMS: [(&str, &str); 22] = [
-    ("Module", "kernel/lib.rs"),
+    ("Module", "kernel/module.rs"),
     ("error::Error", "kernel/error.rs"),
     ("error::code", "kernel/error.rs"),
     ("error::code::EAGAIN", "kernel/error.rs"),
