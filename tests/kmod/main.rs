@@ -6,3 +6,4 @@ mod cures;
 mod object;
 mod plug;
 mod threads;
+mod upstream;

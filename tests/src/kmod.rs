@@ -15,6 +15,8 @@ pub const IN_GUEST: &str = "/lab/sch_epochgate.ko";
 pub const PLUG_IN_GUEST: &str = "/lab/sch_plug.ko";
 /// On the host: builds the module for 7.x as well, which a usual run leaves out.
 pub const ALL_KERNELS: &str = "EPOCHGATE_MODULE_ON_7";
+/// On the host: builds it against the kernel's own Rust.
+pub const RUST: &str = "EPOCHGATE_MODULE_RUST";
 /// Says in a guest that its clock counts instructions, so that what is measured is the same each time.
 pub const EXACT: &str = "EPOCHGATE_EXACT_CLOCK";
 /// Says in a guest why there is no module, if there is none.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tests::kmod;
+use tests::kmod::build::With;
 use tests::lab::cache::Cache;
 use tests::lab::guest::{self, Clock, Guest, Size};
 use tests::lab::image::{self, Extra, Image};
@@ -198,7 +199,11 @@ impl Station {
         }
         let (files, _) = image::prefetch(cache, self.kernel)?;
         let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
-        let ours = kmod::build::module(cache, self.kernel, &files.release, place.path())?;
+        let with = match std::env::var_os(kmod::RUST) {
+            Some(_) => With::Rust,
+            None => With::Stub,
+        };
+        let ours = kmod::build::module(cache, self.kernel, &files.release, with, place.path())?;
         let plug = place.path().join("sch_plug.ko");
         let found = modules::collect(&files.modules, &["sch_plug"])?;
         let contents = found.last().map(|module| module.contents.as_slice());

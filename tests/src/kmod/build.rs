@@ -1,4 +1,4 @@
-//! Builds the module. Where the kernel knows no Rust (Debian's 6.1 and 6.12), and where it does but
+//! Builds the module. Against the kernel's own Rust its build system does it alone. Otherwise: where the kernel knows no Rust (Debian's 6.1 and 6.12), and where it does but
 //! nothing of it is used (7.x), `rustc` makes one object of the core, and the kernel's own build system
 //! links it with `glue.c`.
 //!
@@ -11,9 +11,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::lab::cache::Cache;
 use crate::lab::packages::run;
+use crate::lab::rust::took;
 use crate::lab::{Kernel, LabError};
 
 /// Kernels that the module is built for unless others are asked for. For 7.x a compiler has to be had
@@ -90,6 +92,15 @@ fn compile(source: &Path, name: &str, more: impl FnOnce(&mut Command)) -> Result
     run(rustc.arg(source)).map(drop).map_err(LabError::Guest)
 }
 
+/// Where the core is compiled and against what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum With {
+    /// By `rustc` here, on the stub of the crate `kernel`.
+    Stub,
+    /// By the kernel's build system, against the kernel's own crate.
+    Rust,
+}
+
 /// The module for the kernel of this release, in a directory of its own below `to`.
 ///
 /// # Errors
@@ -98,21 +109,32 @@ pub fn module(
     cache: &Cache,
     kernel: Kernel,
     release: &str,
+    with: With,
     to: &Path,
 ) -> Result<PathBuf, LabError> {
-    let kbuild = kernel.kbuild(cache, release)?;
-    let directory = to.join(release);
+    let (kbuild, name) = match with {
+        With::Stub => (kernel.kbuild(cache, release)?, release.to_owned()),
+        With::Rust => (
+            kernel.kbuild_with_rust(cache, release)?,
+            format!("{release}-rust"),
+        ),
+    };
+    let begin = Instant::now();
+    let directory = to.join(name);
     fs::create_dir_all(&directory).map_err(LabError::io(directory.display()))?;
-    let object = core(&directory)?;
-    // The tables for unwinding are for programs; the kernel has its own.
-    let bare = directory.join("epochgate_core.o_rust");
-    let mut objcopy = Command::new("objcopy");
-    objcopy.args(["--remove-section", ".eh_frame"]);
-    run(objcopy.args([&object, &bare])).map_err(LabError::Guest)?;
-    fs::remove_file(&object).map_err(LabError::io(object.display()))?;
-    for name in ["glue.c", "Kbuild"] {
-        let copied = fs::copy(sources().join(name), directory.join(name));
-        copied.map_err(LabError::io(name))?;
+    let makefile = match with {
+        With::Stub => {
+            bare_core(&directory)?;
+            "Kbuild"
+        }
+        With::Rust => {
+            copy_all(&sources().join("src"), &directory.join("src"))?;
+            "Kbuild.rust"
+        }
+    };
+    for (from, to) in [("glue.c", "glue.c"), (makefile, "Kbuild")] {
+        let copied = fs::copy(sources().join(from), directory.join(to));
+        copied.map_err(LabError::io(from))?;
     }
     let said = kbuild.make(&directory).output();
     let said = said.map_err(LabError::io("make"))?;
@@ -124,5 +146,33 @@ pub fn module(
             "the module for {release}:\n{text}"
         )));
     }
+    if with == With::Rust {
+        took("the module", begin);
+    }
     Ok(directory.join("sch_epochgate.ko"))
+}
+
+/// The core as an object for a kernel.
+fn bare_core(directory: &Path) -> Result<(), LabError> {
+    let object = core(directory)?;
+    // The tables for unwinding are for programs; the kernel has its own.
+    let bare = directory.join("epochgate_core.o_rust");
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--remove-section", ".eh_frame"]);
+    run(objcopy.args([&object, &bare])).map_err(LabError::Guest)?;
+    fs::remove_file(&object).map_err(LabError::io(object.display()))
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), LabError> {
+    let failed = || LabError::io(from.display());
+    fs::create_dir_all(to).map_err(failed())?;
+    for entry in fs::read_dir(from).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match from.is_dir() {
+            true => copy_all(&from, &to)?,
+            false => fs::copy(&from, &to).map(drop).map_err(failed())?,
+        }
+    }
+    Ok(())
 }

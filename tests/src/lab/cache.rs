@@ -60,7 +60,15 @@ impl Cache {
     /// # Errors
     /// When the lock can't be had.
     pub fn lock(&self) -> Result<File, LabError> {
-        let path = self.directory.join("lock");
+        self.lock_for("lock")
+    }
+
+    /// As [`Cache::lock`], for one thing that takes long to make, so that others need not wait for it.
+    ///
+    /// # Errors
+    /// When the lock can't be had.
+    pub fn lock_for(&self, name: &str) -> Result<File, LabError> {
+        let path = self.directory.join(name);
         let lock = File::create(&path).map_err(LabError::io("can't make the lock of the cache"))?;
         lock.lock().map_err(LabError::io("can't lock the cache"))?;
         Ok(lock)

@@ -3,7 +3,8 @@
 //! The headers of Debian 12's kernels are used from here with the machine's own gcc. Those of 7.x are
 //! of Debian 13: they ask for gcc-14, and the programs in them (objtool, modpost) for a newer libc. So
 //! they get a root of their own, unpacked from packages and never installed, in which `make` runs
-//! (chroot(2), and /proc for objtool, in namespaces of its own: user_namespaces(7)).
+//! (chroot(2), /proc for objtool and /dev, in namespaces of its own: user_namespaces(7)).
+//! [`super::rust`] has what a build against the kernel's own Rust needs besides.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +14,7 @@ use super::packages::{Apt, Release, run};
 use super::{Kernel, LabError};
 
 /// What a root is made of besides the headers. Nothing is set up in it: no alternatives, no links.
-const PACKAGES: [&str; 13] = [
+pub(super) const PACKAGES: [&str; 13] = [
     "base-files",
     "bash",
     "binutils",
@@ -29,9 +30,17 @@ const PACKAGES: [&str; 13] = [
     "sed",
 ];
 /// Programs that its `make` is told by name, since the usual names are set up at installation.
-const NAMES: [&str; 2] = ["CC=x86_64-linux-gnu-gcc-14", "AWK=mawk"];
+pub(super) const NAMES: [&str; 2] = ["CC=x86_64-linux-gnu-gcc-14", "AWK=mawk"];
 /// Where the directory with the module is in a root: one that base-files has and nobody needs.
 const MODULE: &str = "/home";
+/// Where a tree of the kernel's source is, if there is one; as for [`MODULE`].
+pub(super) const TREE: &str = "/boot";
+/// All that programs in a root find in their environment.
+const ENVIRONMENT: [&str; 3] = [
+    "PATH=/usr/bin:/boot/bin",
+    "LC_ALL=C",
+    "LIBCLANG_PATH=/usr/lib/llvm-19/lib",
+];
 
 /// A kernel's build system.
 #[derive(Debug)]
@@ -44,6 +53,10 @@ pub enum Kbuild {
         root: PathBuf,
         /// Where `make -C` finds the headers in it.
         headers: String,
+        /// A directory from outside, mounted at [`TREE`] if there is one.
+        tree: Option<PathBuf>,
+        /// What `make` is told besides.
+        words: Vec<String>,
     },
 }
 
@@ -70,20 +83,27 @@ impl Kernel {
         let kbuild = Kbuild::Root {
             root,
             headers: format!("/usr/src/{headers}"),
+            tree: None,
+            words: NAMES.map(str::to_owned).into(),
         };
-        // Not everybody may make namespaces, or a root.
-        run(&mut kbuild.inside(&std::env::temp_dir(), &["true"])).map_err(LabError::Unavailable)?;
+        kbuild.works()?;
         Ok(kbuild)
     }
 }
 
-fn is_here(tool: &str, package: &str) -> Result<(), LabError> {
+pub(super) fn is_here(tool: &str, package: &str) -> Result<(), LabError> {
     let found = Command::new(tool).arg("--version").output();
     let missing = |_| LabError::Unavailable(format!("no `{tool}` ({package})"));
     found.map(drop).map_err(missing)
 }
 
 impl Kbuild {
+    /// Not everybody may make namespaces, or a root.
+    pub(super) fn works(&self) -> Result<(), LabError> {
+        let tried = run(&mut self.inside(&std::env::temp_dir(), &["true"]));
+        tried.map(drop).map_err(LabError::Unavailable)
+    }
+
     /// `make modules` for what lies in this directory.
     #[must_use]
     pub fn make(&self, directory: &Path) -> Command {
@@ -94,11 +114,11 @@ impl Kbuild {
                 make.arg(format!("M={}", directory.display()));
                 make
             }
-            Self::Root { headers, .. } => {
+            Self::Root { headers, words, .. } => {
                 let module = format!("M={MODULE}");
-                let mut words = vec!["make", "-C", headers, &module];
-                words.extend(NAMES);
-                self.inside(directory, &words)
+                let mut all = vec!["make", "-C", headers, &module];
+                all.extend(words.iter().map(String::as_str));
+                self.inside(directory, &all)
             }
         };
         // The packages hold no vmlinux to take types from.
@@ -108,15 +128,16 @@ impl Kbuild {
     }
 
     /// A command in the root, where it finds `directory` as [`MODULE`]; without a root, just the command.
-    fn inside(&self, directory: &Path, words: &[&str]) -> Command {
-        let Self::Root { root, .. } = self else {
+    pub(super) fn inside(&self, directory: &Path, words: &[&str]) -> Command {
+        let Self::Root { root, tree, .. } = self else {
             let mut command = Command::new(words.first().unwrap_or(&"true"));
             command.args(words.iter().skip(1));
             return command;
         };
         // The mounts end with the namespace.
-        const PREPARE: &str = "mount -t proc proc \"$0/proc\" && mount --bind \"$1\" \"$0$2\" \
-            && root=$0 && shift 2 && exec chroot \"$root\" /usr/bin/env -i PATH=/usr/bin LC_ALL=C \"$@\"";
+        const PREPARE: &str = "mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/dev\" \
+            && mount --bind \"$1\" \"$0$2\" && mount --bind \"$3\" \"$0$4\" \
+            && root=$0 && shift 4 && exec chroot \"$root\" /usr/bin/env -i \"$@\"";
         let mut command = Command::new("unshare");
         command.args([
             "--map-root-user",
@@ -126,7 +147,10 @@ impl Kbuild {
             "--kill-child",
         ]);
         command.args(["sh", "-c", PREPARE]);
-        command.arg(root).arg(directory).arg(MODULE).args(words);
+        command.arg(root).arg(directory).arg(MODULE);
+        // Without a tree the directory is there twice, which does no harm.
+        let tree = tree.as_deref().unwrap_or(directory);
+        command.arg(tree).arg(TREE).args(ENVIRONMENT).args(words);
         command
     }
 }
