@@ -33,7 +33,7 @@ use crate::ir::{Block, FieldBox, FlatRule, Guard, Program, Shape};
 pub fn emit(program: &Program, policy: &Policy, target: &Target) -> Result<String, Refusal> {
     let table = crate::script::table(&target.vif);
     let mut text = Text::default();
-    for line in &target.header {
+    for line in target.header.iter().flat_map(|line| line.lines()) {
         text.comment(line);
     }
     text.line(&format!("table netdev {table} {{}}"));

@@ -1,4 +1,7 @@
-//! The differential test with more frames and a seed of its own: `cargo xtask soak`.
+//! The differential test with more frames and a seed of its own, and proofs for more policies:
+//! `cargo xtask soak`.
+
+mod proofs;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -21,6 +24,12 @@ bytes and place in the order with what the policy means. Ends with a failure if 
   --target TARGET   namespace, qemu:6.1, qemu:6.12 or qemu:7; may be given more than once; default
                     LAB_TARGET, or all of them
   --backend NAME    nft, u32, bpf or flower; may be given more than once; default all
+
+usage: cargo xtask soak proofs [--policies N] [--seed N]
+
+Has every back end make rules for N random policies, 100000 without it, reads them back and proves
+for all frames that they are the policy. Ends with a failure if they are not, and the smallest policy
+found of which that is so. Asks no kernel.
 ";
 
 /// What was asked for.
@@ -38,7 +47,11 @@ fn main() -> ExitCode {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    match read(&arguments).and_then(|request| soak(&request)) {
+    let clean = match arguments.split_first() {
+        Some((first, rest)) if first == "proofs" => proofs::run(rest),
+        _ => read(&arguments).and_then(|request| soak(&request)),
+    };
+    match clean {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -108,7 +121,7 @@ fn soak(request: &Request) -> anyhow::Result<bool> {
     let mut clean = true;
     for &backend in &request.backends {
         let begin = Instant::now();
-        let progress = |done| show(backend, done, request.frames, begin);
+        let progress = |done| show(backend.name(), "frames", (done, request.frames), begin);
         let mut these = Vec::new();
         for named in &mut grounds {
             match ground::takes(named.1.as_mut(), backend).map_err(anyhow::Error::msg)? {
@@ -139,7 +152,7 @@ fn lab_differential() -> anyhow::Result<PathBuf> {
 }
 
 /// One line that is written over again, for whoever waits at a terminal.
-fn show(backend: Kind, done: usize, of: usize, begin: Instant) {
+fn show(what: &str, unit: &str, (done, of): (usize, usize), begin: Instant) {
     let mut err = std::io::stderr();
     if !err.is_terminal() {
         return;
@@ -149,7 +162,7 @@ fn show(backend: Kind, done: usize, of: usize, begin: Instant) {
     // Nobody may be looking any more; the result is wanted all the same.
     let _ = write!(
         err,
-        "\r{backend}: {done} of {of} frames, {rate:.0} a second{end}"
+        "\r{what}: {done} of {of} {unit}, {rate:.0} a second{end}"
     );
     let _ = err.flush();
 }
