@@ -2,6 +2,7 @@
 //! Elsewhere it is never loaded, and all of this is skipped aloud.
 
 mod beside;
+mod calls;
 mod chain;
 mod deploy;
 mod life;
@@ -83,6 +84,7 @@ pub(crate) fn trials(_: &Here) -> Vec<Trial> {
     add("chain_killed_at_each_point", chain::killed);
     add("chain_flaps_and_aborts", chain::flaps_and_aborts);
     add("chain_refusals_teach", chain::refusals_teach);
+    add("calls_are_as_behind_plug", calls::as_behind_plug);
     add("deployed_watched_swapped_audited", deploy::whole_life);
     add("deployed_without_the_module", deploy::without_the_module);
     add("deployed_without_the_program", deploy::without_the_program);

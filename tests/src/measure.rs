@@ -1,5 +1,5 @@
-//! What a policy does to calls, measured on a kernel: real generated rules, the kernel's own plug
-//! driven by the driver of `epochgate gate`, a paced RTP sender that stops while its guest would be
+//! What a policy does to calls, measured on a kernel: real generated rules, the kernel's own plug or our
+//! module driven by the driver of `epochgate gate`, a paced RTP sender that stops while its guest would be
 //! stopped, and the times at which packets come out behind the bridge.
 //!
 //! ```text
@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use compiler::replay::Figures;
+use compiler::script::Gate;
 use policy_lang::Verdict;
 use qdisc_model::metrics::receiver::Assumptions;
 use qdisc_model::packet;
@@ -58,6 +59,8 @@ pub struct Setting {
     pub calls: u32,
     /// Who sends them.
     pub caller: Caller,
+    /// What holds frames: each policy is measured once behind each.
+    pub gates: &'static [Gate],
 }
 
 impl Setting {
@@ -71,6 +74,7 @@ impl Setting {
             transfer: Duration::from_millis(80),
             calls: 2,
             caller: Caller::Own,
+            gates: &[Gate::Plug],
         }
     }
 }
@@ -155,7 +159,9 @@ struct Checkpointed {
 pub fn run(setting: &Setting) -> Result<Report, String> {
     let mut lanes = vec![Lane::ungated()?];
     for (name, file) in POLICIES {
-        lanes.push(Lane::gated(name, file)?);
+        for &gate in setting.gates {
+            lanes.push(Lane::gated(name, file, gate)?);
+        }
     }
     let mut sessions = Vec::new();
     for lane in &lanes {

@@ -3,8 +3,10 @@
 use std::fs;
 
 use compiler::backend::Kind;
+use compiler::compile::{self, compile_for};
 use compiler::device::Device;
 use compiler::gate::driver::Driver;
+use compiler::script::Gate;
 use qdisc_model::controller::{Answer, Request};
 
 use super::holds;
@@ -38,11 +40,20 @@ impl Lane {
     }
 
     /// The rules of an example, as its deploy script brings them in, and a gate in hand.
-    pub(super) fn gated(name: &str, file: &str) -> Result<Self, String> {
+    pub(super) fn gated(name: &str, file: &str, gate: Gate) -> Result<Self, String> {
         let examples = examples::all();
         let example = examples.iter().find(|example| example.name == file);
         let example = example.ok_or_else(|| format!("no example `{file}`"))?;
-        let compiled = example.compile(Kind::Nft, VIF, IFB);
+        let device = |name| Device::new(name).map_err(|e| e.to_string());
+        let request = compile::Request {
+            policy: &example.policy,
+            name: file,
+            text: &example.text,
+            backend: Kind::Nft,
+            vif: device(VIF)?,
+            ifb: device(IFB)?,
+        };
+        let compiled = compile_for(&request, gate);
         let script = compiled.map_err(|e| e.to_string())?.script;
         let lab = Lab::new().map_err(|e| e.to_string())?;
         let path = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
@@ -52,16 +63,18 @@ impl Lane {
         let limit = example.policy.gate.limit.unwrap_or(64 << 20);
         let limit = u32::try_from(limit).map_err(|e| e.to_string())?;
         let driver = lab.enter(|| {
-            let device = Device::new(IFB).map_err(|e| e.to_string())?;
-            let mut driver = Driver::new(&device, limit).map_err(|e| e.to_string())?;
+            let mut driver = Driver::new(&device(IFB)?, limit).map_err(|e| e.to_string())?;
             if !driver.recover() {
-                return Err(String::from("the plug is out of reach"));
+                return Err(format!("the {} is out of reach", gate.name()));
             }
             driver.join();
             Ok(driver)
         });
         Ok(Self {
-            name: name.to_owned(),
+            name: match gate {
+                Gate::Plug => name.to_owned(),
+                Gate::Epochgate => format!("{name}, {}", gate.name()),
+            },
             policy: Some(file.to_owned()),
             holds_media: holds(&example.policy, &media_frame(0, 0, 0)),
             lab,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use tests::lab::cache::Cache;
-use tests::lab::guest::{Guest, Size};
+use tests::lab::guest::{Clock, Guest, Size};
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::Job;
 use tests::lab::{Kernel, Target, build};
@@ -97,7 +97,12 @@ fn measure(kernel: Kernel, seconds: u64, caller: Caller) -> anyhow::Result<Strin
     }
     extras.sort_by(|a, b| a.guest.cmp(&b.guest));
     let image = image::build(&cache, kernel, &build("lab-init")?, &extras)?;
-    let mut guest = Guest::boot(&image, &Size::default())?;
+    let size = Size {
+        // So that the tables are the same on a busy machine.
+        clock: Clock::asked().unwrap_or(Clock::Instructions),
+        ..Size::default()
+    };
+    let mut guest = Guest::boot(&image, &size)?;
     eprintln!("measured: {kernel}: {}", guest.describe());
     let job = Job {
         command,
