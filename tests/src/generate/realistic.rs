@@ -20,7 +20,7 @@ pub fn policy(rules: usize, verdict: Verdict) -> String {
 }
 
 /// A policy of `rules` disjoint rules with this verdict, each a prefix and a port; all else gets the other
-/// one. Short enough for every back end at 1,000 rules.
+/// one.
 #[must_use]
 pub fn prefixes(rules: usize, verdict: Verdict) -> String {
     let default = other(verdict).keyword();
