@@ -32,13 +32,13 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 ];
 
 /// Groups that wait for what should happen soon, or not too soon. By a clock that counts instructions
-/// they say the same on a busy machine, and since it jumps over sleep they are done in half the time.
+/// they say the same on a busy machine, and since it jumps over sleep most are done in half the time.
 const COUNTED: [&str; 6] = ["fire", "gate", "lockstep", "measured", "module", "scenario"];
 
 /// The clock for the trials of a module. All others start programs more than they wait, and are done
 /// sooner where instructions need not be counted.
 pub(super) fn clock(module: &str) -> Clock {
-    Clock::asked().unwrap_or(match COUNTED.contains(&module) && processors() == 1 {
+    Clock::asked_or(match COUNTED.contains(&module) && processors() == 1 {
         true => Clock::Instructions,
         false => Clock::Wall,
     })

@@ -1,5 +1,5 @@
-//! What rules cost a packet that comes near to one of them and matches none: on the running kernel, by its clock, and in guests
-//! of the lab, in instructions.
+//! What rules cost a packet that comes near to one of them and matches none: on the running kernel, by its
+//! clock, and in guests of the lab, in instructions.
 
 use tests::cost::{self, Effort};
 use tests::lab::cache::Cache;
@@ -28,7 +28,7 @@ pub(super) fn table() -> String {
         "A 60-byte UDP packet, whose source is in a prefix of most sets and whose ports are in no rule, is\n\
          sent through a veth pair. A cell is the additional time as a part of the bare packet's, both measured\n\
          next to each other; – is a set that is refused. \"Ranges\" are the policies of the other benchmarks,\n\
-         \"prefixes\" have a prefix and a port in each rule.\n\n\
+         \"prefixes\" have a prefix and one of fifty ports in each rule.\n\n\
          On the machine at hand: {} packets, the median of {} rounds.\n\n",
         EFFORT.frames, EFFORT.rounds
     );

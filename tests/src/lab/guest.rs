@@ -69,14 +69,33 @@ pub enum Clock {
     Instructions,
 }
 
+/// What chooses the clock.
+const CLOCK: &str = "LAB_CLOCK";
+
 impl Clock {
-    /// What LAB_CLOCK asks for: `wall` or `instructions`.
+    /// What LAB_CLOCK asks for, `wall` or `instructions`, or else `usual`. Only TCG counts instructions, so
+    /// with KVM the clock is then that of the wall. Another word is refused by [`Guest::boot`].
     #[must_use]
-    pub fn asked() -> Option<Self> {
-        match std::env::var("LAB_CLOCK").ok()?.as_str() {
-            "wall" => Some(Self::Wall),
-            "instructions" => Some(Self::Instructions),
-            _ => None,
+    pub fn asked_or(usual: Self) -> Self {
+        match std::env::var(CLOCK).as_deref() {
+            Ok("wall") => Self::Wall,
+            Ok("instructions") => Self::Instructions,
+            _ if Accelerator::wanted() == Accelerator::Kvm => Self::Wall,
+            _ => usual,
+        }
+    }
+
+    /// Whether LAB_CLOCK says what is known.
+    fn is_asked_well() -> Result<(), LabError> {
+        let Some(asked) = std::env::var_os(CLOCK) else {
+            return Ok(());
+        };
+        match asked == "wall" || asked == "instructions" {
+            true => Ok(()),
+            false => Err(LabError::Guest(format!(
+                "{CLOCK} is `{}`; write `wall` or `instructions`, or leave it out",
+                asked.display()
+            ))),
         }
     }
 }
@@ -97,7 +116,7 @@ impl Default for Size {
         Self {
             memory: 512,
             processors: 1,
-            clock: Clock::asked().unwrap_or(Clock::Wall),
+            clock: Clock::asked_or(Clock::Wall),
         }
     }
 }
@@ -137,6 +156,7 @@ impl Guest {
     /// When there is no QEMU, or the guest did not come up, with what its console shows.
     pub fn boot(image: &Image, size: &Size) -> Result<Self, LabError> {
         find_qemu()?;
+        Clock::is_asked_well()?;
         if Accelerator::wanted() == Accelerator::Kvm {
             match Self::start(image, size, Accelerator::Kvm, BOOT_KVM) {
                 Err(error) => eprintln!("lab: no guest with KVM, using TCG: {error}"),

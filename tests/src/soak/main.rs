@@ -6,6 +6,7 @@ mod proofs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::slice;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
@@ -70,10 +71,7 @@ fn read(arguments: &[String]) -> anyhow::Result<Request> {
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        let mut value = || {
-            let value = words.next();
-            value.with_context(|| format!("`{word}` wants a value"))
-        };
+        let mut value = || value(word, &mut words);
         match word.as_str() {
             "--frames" => request.frames = value()?.parse().context("`--frames`")?,
             "--seed" => request.seed = value()?.parse().context("`--seed`")?,
@@ -97,6 +95,12 @@ fn read(arguments: &[String]) -> anyhow::Result<Request> {
         request.backends = Kind::ALL.to_vec();
     }
     Ok(request)
+}
+
+/// The word behind an option.
+fn value<'a>(option: &str, words: &mut slice::Iter<'a, String>) -> anyhow::Result<&'a String> {
+    let value = words.next();
+    value.with_context(|| format!("`{option}` wants a value"))
 }
 
 /// A number that is another one each time and short enough to type.

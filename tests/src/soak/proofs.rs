@@ -5,17 +5,14 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use tests::proof;
 
-use crate::{new_seed, show};
+use crate::{new_seed, show, value};
 
 /// Runs what is asked for; false if a policy was found of which a back end makes wrong rules.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<bool> {
     let (mut policies, mut seed) = (100_000_u32, new_seed());
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
-        let mut value = || {
-            let value = words.next();
-            value.with_context(|| format!("`{word}` wants a value"))
-        };
+        let mut value = || value(word, &mut words);
         match word.as_str() {
             "--policies" => policies = value()?.parse().context("`--policies`")?,
             "--seed" => seed = value()?.parse().context("`--seed`")?,

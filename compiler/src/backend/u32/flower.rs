@@ -26,7 +26,7 @@ use crate::ir::{FieldBox, Shape};
 /// Most filters of one chain: more are left to u32.
 const MOST: usize = 8_192;
 
-/// Most lookups for a packet in one chain; docs/benchmarks.md tells what ten cost. A block that takes more
+/// Most lookups for a packet in one chain; docs/benchmarks.md tells what they cost. A block that takes more
 /// is left to u32, whose tables decide about any number of rules in a few steps.
 const MOST_LOOKUPS: usize = 8;
 
