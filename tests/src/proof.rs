@@ -26,7 +26,11 @@ use crate::generate::policy::{Terms, policy, tabular};
 const NODES: [usize; 3] = [1 << 16, 1 << 19, 1 << 23];
 
 /// Where all rules of these proofs are for.
-fn target() -> Target {
+///
+/// # Panics
+/// Never: the names are short ones.
+#[must_use]
+pub fn target() -> Target {
     Target {
         vif: Device::new("vif1.0").expect("a short name"),
         ifb: Device::new("ifb0").expect("a short name"),

@@ -1,11 +1,9 @@
 //! A solver that knows nothing of Epochgate comes to the same answers: about two policies, about a
 //! condition, and about rules, also wrong ones. Its frames are judged again.
 
-use compiler::backend::{self, Kind, Refusal, Target};
+use compiler::backend::{Kind, Target};
 use compiler::compile::read_back;
-use compiler::device::Device;
 use compiler::hook::reaches;
-use compiler::lower::lower;
 use compiler::notation::Notation;
 use compiler::readback::{Outcome, ReadbackError};
 use compiler::smt::{Claim, differ, refuting, within};
@@ -19,23 +17,12 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::generate::policy::{Terms, condition, policy, tabular};
 use tests::mutate::mutant;
+use tests::proof::{emit, target};
 use tests::skip;
 use tests::smt::{Answer, Solver};
 
 /// Larger lists than these take a solver minutes.
 const LONGEST: usize = 4_000;
-
-fn target() -> Target {
-    Target {
-        vif: Device::new("vif1.0").unwrap(),
-        ifb: Device::new("ifb0").unwrap(),
-        header: Vec::new(),
-    }
-}
-
-fn emit(kind: Kind, policy: &Policy) -> Result<String, Refusal> {
-    backend::emit(kind, &lower(policy).unwrap(), policy, &target())
-}
 
 const NODES: usize = 1 << 18;
 

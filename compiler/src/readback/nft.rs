@@ -41,9 +41,7 @@ use lookup::Stop;
 pub fn read_text(space: &Space, text: &str, device: &str) -> Result<Outcome, ReadbackError> {
     let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
     let read = || {
-        let tokens =
-            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
-        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        let rules = of_text(text)?;
         meaning::outcome(space, &rules, device)
     };
     read().map_err(|stop| not_understood(stop, line_of))
@@ -80,9 +78,7 @@ pub fn trace_text(
 ) -> Result<Vec<Step>, ReadbackError> {
     let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
     let read = || {
-        let tokens =
-            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
-        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        let rules = of_text(text)?;
         trace::lines(space, &rules, device, frame)
     };
     let lines = read().map_err(|stop: Stop| not_understood(stop, line_of))?;
@@ -118,9 +114,7 @@ pub fn trace_json(
 pub fn smt_text(text: &str, device: &str, ifb: &str) -> Result<String, ReadbackError> {
     let line_of = |line: usize| text.lines().nth(line.saturating_sub(1)).map(str::to_owned);
     let read = || {
-        let tokens =
-            lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
-        let rules = text::ruleset(&mut Cursor::new(&tokens))?;
+        let rules = of_text(text)?;
         smt::rules(&rules, device, ifb)
     };
     read().map_err(|fault| not_understood(fault.into(), line_of))
@@ -144,6 +138,12 @@ fn steps(lines: &[usize], line_of: impl Fn(usize) -> Option<String>) -> Vec<Step
         text: beginning(&line_of(*line).unwrap_or_default()),
     };
     lines.iter().map(step).collect()
+}
+
+fn of_text(text: &str) -> Result<Ruleset, Fault> {
+    let tokens =
+        lex::tokens(text).map_err(|line| Fault::new(line, "this is not nft's notation"))?;
+    text::ruleset(&mut Cursor::new(&tokens))
 }
 
 fn not_understood(stop: Stop, line_of: impl Fn(usize) -> Option<String>) -> ReadbackError {

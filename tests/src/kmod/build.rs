@@ -1,6 +1,6 @@
-//! Builds the module. Against the kernel's own Rust its build system does it alone. Otherwise: where the kernel knows no Rust (Debian's 6.1 and 6.12), and where it does but
-//! nothing of it is used (7.x), `rustc` makes one object of the core, and the kernel's own build system
-//! links it with `glue.c`.
+//! Builds the module. Against the kernel's own Rust its build system does it alone. Otherwise, where the
+//! kernel knows no Rust (Debian's 6.1 and 6.12), or knows it but nothing of it is used (7.x), `rustc` makes
+//! one object of the core, and the kernel's own build system links it with `glue.c`.
 //!
 //! The flags say what the kernel's build system would say where it knows Rust (arch/x86/Makefile,
 //! scripts/generate_rust_target.rs): no SSE, no red zone, the code model of the kernel, thunks for
