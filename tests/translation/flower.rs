@@ -41,10 +41,10 @@ fn small_policies_as_text() {
             "flower_media",
             "bypass udp dport 16384-32767 because \"RTP media\";",
         ),
-        ("flower_one_port", "bypass udp dport {5060, 16384-32767};"),
+        ("flower_one_port", "bypass udp dport {5060, 5062};"),
         (
             "flower_addresses",
-            "buffer ip src 10.0.0.0/8 udp dport 5004; bypass udp dport 5000-5010 dscp 46;",
+            "bypass ip src 10.0.0.0/8 udp dport 5000-5010 dscp 46;",
         ),
         ("flower_icmp", "bypass icmp type 8; bypass icmp6 type 128;"),
     ];
@@ -59,6 +59,8 @@ fn small_policies_as_text() {
 #[test]
 fn the_rest_is_left_to_u32() {
     for text in [
+        "bypass udp dport {5060, 16384-32767};",
+        "buffer ip src 10.0.0.0/8 udp dport 5004; bypass ip udp dport 5000-5010 dscp 46;",
         "buffer tcp; default bypass;",
         "bypass tcp flags syn;",
         "bypass udplite dport 5004;",

@@ -36,12 +36,16 @@ mod tests {
     use crate::device::Device;
     use crate::lower::lower;
 
-    fn flower_filters(ranges: usize) -> usize {
+    fn with_ranges(ranges: usize) -> String {
         let mut text = String::new();
         for rule in 0..ranges {
             let _ = writeln!(text, "buffer udp src 10.0.{rule}.0/24 dport 10-1{rule:02};");
         }
-        text.push_str("default bypass;\n");
+        text
+    }
+
+    fn flower_filters(rules: &str) -> usize {
+        let text = format!("{rules}default bypass;\n");
         let policy = check(&SourceFile::new("test.gate", &text)).0.unwrap();
         let program = lower(&policy).unwrap();
         let target = Target {
@@ -53,10 +57,23 @@ mod tests {
         rules.matches(" flower ip_proto udp").count()
     }
 
-    /// Each range is a lookup of its own; with more than eight the block keeps its u32 tables.
+    /// Ranges are tried one after the other; with more than eight the block keeps its u32 tables.
     #[test]
     fn many_ranges_are_left_to_u32() {
-        assert_eq!(flower_filters(8), 8);
-        assert_eq!(flower_filters(9), 0);
+        assert_eq!(flower_filters(&with_ranges(8)), 8);
+        assert_eq!(flower_filters(&with_ranges(9)), 0);
+    }
+
+    /// Each mask is a lookup of its own; with a second one the block keeps its u32 tables.
+    #[test]
+    fn a_second_mask_is_left_to_u32() {
+        assert_eq!(
+            flower_filters("buffer ip udp dport 7; buffer ip udp dport 9;\n"),
+            2
+        );
+        assert_eq!(
+            flower_filters("buffer ip udp dport 7; buffer ip udp sport 9;\n"),
+            0
+        );
     }
 }
