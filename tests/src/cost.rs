@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use compiler::backend::{self, Kind, Loader, Target};
@@ -21,7 +21,8 @@ use crate::netlab::{Lab, VIF};
 pub const SIZES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 /// Line-by-line rules take minutes to load and to pass above this.
 const MOST_NAIVE: usize = 1_000;
-const IFB: &str = "ifb-vif0";
+/// Where the rules that are measured hold frames.
+pub const IFB: &str = "ifb-vif0";
 
 /// Makes the text of a policy of so many rules.
 type Policies = fn(usize, Verdict) -> String;
@@ -38,6 +39,12 @@ const OURS: [(Kind, &str, Policies); 8] = [
     (Kind::Flower, "`flower`, prefixes", realistic::prefixes),
 ];
 
+/// Rows of a line or a filter for each rule, which come behind ours.
+const NAIVE: [(&str, Loader); 2] = [
+    ("nft, a line per rule", Loader::Nft),
+    ("u32, linear", Loader::Tc),
+];
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -51,41 +58,79 @@ pub struct Effort {
 struct Set {
     row: &'static str,
     rules: usize,
+    load: Load,
+}
+
+/// A file of rules, and what was measured with it.
+struct Load {
     load: String,
     unload: &'static str,
     /// Nanoseconds per packet of each round: bare hook, with rules.
     rounds: Vec<(f64, f64)>,
 }
 
-/// A table with a line per origin of rules and a column per number of rules. A cell is the additional
-/// time as a part of the bare packet's.
+/// The packet that is measured. No rule of any set matches it: the source is in a prefix of most sets, the
+/// ports are in none.
+pub const PACKET: &str = "udp 10.0.2.9:9 > 192.168.1.2:9 len 18";
+
+/// A table with a line per origin of rules and a column per number of rules, of the files that [`prepare`]
+/// has written. A cell is the additional time as a part of the bare packet's.
 ///
 /// # Errors
 /// When there is no laboratory of network namespaces, or rules can't be loaded in it.
-pub fn table(effort: Effort) -> anyhow::Result<String> {
+pub fn table(effort: Effort, files: &Path) -> anyhow::Result<String> {
+    let lab = ground()?;
+    let mut sets = sets(&lab, files);
+    let mut loads: Vec<&mut Load> = sets.iter_mut().map(|set| &mut set.load).collect();
+    take_turns(&lab, &mut loads, effort)?;
+    Ok(written(&sets))
+}
+
+/// For each of these files, `*.nft` for `nft -f` and all others for `tc -batch`, the additional time of
+/// [`PACKET`] as a part of the bare packet's. The rules have to be about [`VIF`].
+///
+/// # Errors
+/// When there is no laboratory of network namespaces, or rules can't be loaded in it.
+pub fn of_files(files: &[PathBuf], effort: Effort) -> anyhow::Result<Vec<f64>> {
+    let lab = ground()?;
+    let loader = |file: &Path| match file.extension() {
+        Some(extension) if extension == "nft" => Loader::Nft,
+        _ => Loader::Tc,
+    };
+    let mut loads: Vec<Load> = files.iter().map(|f| Load::new(loader(f), f)).collect();
+    take_turns(&lab, &mut loads.iter_mut().collect::<Vec<_>>(), effort)?;
+    Ok(loads.iter().map(Load::extra).collect())
+}
+
+/// A laboratory in which what passes dies behind the hook.
+fn ground() -> anyhow::Result<Lab> {
     let lab = Lab::new().map_err(|reason| anyhow!("{reason}"))?;
     lab.shell(&format!(
         "ip link set {VIF} nomaster; ip link add {IFB} type ifb; ip link set {IFB} up"
     ))?;
-    let files = tempfile::tempdir()?;
-    let mut sets = sets(&lab, files.path())?;
-    // No rule of any set matches: the source is in a prefix of most sets, the ports are in none.
-    let frame = compiler::frame_text::parse("udp 10.0.2.9:9 > 192.168.1.2:9 len 18")
-        .map_err(|error| anyhow!("{error}"))?;
-    for _ in 0..effort.rounds {
-        for set in &mut sets {
-            let bare = lab.nanoseconds_per_frame(&frame, effort.frames)?;
-            lab.shell(&set.load).with_context(|| set.row)?;
-            let with = lab.nanoseconds_per_frame(&frame, effort.frames)?;
-            lab.shell(set.unload)?;
-            set.rounds.push((bare, with));
-        }
-    }
-    Ok(written(&mut sets))
+    Ok(lab)
 }
 
-fn written(sets: &mut [Set]) -> String {
-    let mut bare: Vec<f64> = sets.iter().flat_map(|s| &s.rounds).map(|r| r.0).collect();
+fn take_turns(lab: &Lab, loads: &mut [&mut Load], effort: Effort) -> anyhow::Result<()> {
+    let frame = compiler::frame_text::parse(PACKET).map_err(|error| anyhow!("{error}"))?;
+    for _ in 0..effort.rounds {
+        for load in loads.iter_mut() {
+            let bare = lab.nanoseconds_per_frame(&frame, effort.frames)?;
+            lab.shell(&load.load).with_context(|| load.load.clone())?;
+            let with = lab.nanoseconds_per_frame(&frame, effort.frames)?;
+            lab.shell(load.unload)?;
+            load.rounds.push((bare, with));
+        }
+    }
+    Ok(())
+}
+
+fn written(sets: &[Set]) -> String {
+    let mut bare: Vec<f64> = sets
+        .iter()
+        .flat_map(|s| &s.load.rounds)
+        .map(|r| r.0)
+        .collect();
     let mut table = format!(
         "Linux {}; the bare packet takes {:.0} ns.\n\n| rules |",
         kernel(),
@@ -108,7 +153,7 @@ fn written(sets: &mut [Set]) -> String {
         for size in SIZES {
             let set = sets.iter().find(|set| set.row == row && set.rules == size);
             let _ = match set {
-                Some(set) => write!(table, " {:.2} |", set.extra()),
+                Some(set) => write!(table, " {:.2} |", set.load.extra()),
                 None => write!(table, " – |"),
             };
         }
@@ -117,19 +162,8 @@ fn written(sets: &mut [Set]) -> String {
     table
 }
 
-impl Set {
-    fn extra(&self) -> f64 {
-        let rounds = self.rounds.iter();
-        let mut extra: Vec<f64> = rounds.map(|(bare, with)| (with - bare) / bare).collect();
-        median(&mut extra)
-    }
-}
-
-fn sets(lab: &Lab, files: &Path) -> anyhow::Result<Vec<Set>> {
-    let mut sets = Vec::new();
-    let mut add = |row, rules: usize, loader, text: String| -> anyhow::Result<()> {
-        let file = files.join(sets.len().to_string());
-        fs::write(&file, text)?;
+impl Load {
+    fn new(loader: Loader, file: &Path) -> Self {
         let file = file.display();
         let (load, unload) = match loader {
             Loader::Nft => (format!("nft -f {file}"), "nft flush ruleset"),
@@ -138,34 +172,66 @@ fn sets(lab: &Lab, files: &Path) -> anyhow::Result<Vec<Set>> {
                 "tc qdisc del dev vif0 clsact",
             ),
         };
-        sets.push(Set {
-            row,
-            rules,
+        Self {
             load,
             unload,
             rounds: Vec::new(),
-        });
-        Ok(())
-    };
-    let has_flower = has_flower(lab);
-    for (backend, row, policy) in OURS {
-        if backend == Kind::Flower && !has_flower {
-            continue;
         }
+    }
+
+    fn extra(&self) -> f64 {
+        let rounds = self.rounds.iter();
+        let mut extra: Vec<f64> = rounds.map(|(bare, with)| (with - bare) / bare).collect();
+        median(&mut extra)
+    }
+}
+
+/// Writes the rules of all sets into files of a directory; there is none where a back end refuses so many.
+/// The guests, where each instruction is emulated, get them made.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn prepare(files: &Path) -> anyhow::Result<()> {
+    for (row, (backend, _, policy)) in OURS.into_iter().enumerate() {
         for rules in SIZES {
             // Held is what matches, so that the measured packet passes.
             if let Some(text) = ours(backend, &policy(rules, Verdict::Buffer))? {
-                add(row, rules, backend.loader(), text)?;
+                fs::write(place(files, row, rules), text)?;
             }
         }
     }
     for rules in SIZES.into_iter().filter(|rules| *rules <= MOST_NAIVE) {
         let nft = realistic::naive_nft(rules, VIF);
-        add("nft, a line per rule", rules, Loader::Nft, nft)?;
+        fs::write(place(files, OURS.len(), rules), nft)?;
         let u32 = realistic::naive_u32(rules, VIF, IFB);
-        add("u32, linear", rules, Loader::Tc, u32)?;
+        fs::write(place(files, OURS.len() + 1, rules), u32)?;
     }
-    Ok(sets)
+    Ok(())
+}
+
+/// The file of a row's rules.
+fn place(files: &Path, row: usize, rules: usize) -> PathBuf {
+    files.join(format!("{row}-{rules}"))
+}
+
+/// The sets that are there and that this kernel takes.
+fn sets(lab: &Lab, files: &Path) -> Vec<Set> {
+    let has_flower = has_flower(lab);
+    let ours = OURS
+        .into_iter()
+        .map(|(backend, row, _)| (row, backend.loader(), backend != Kind::Flower || has_flower));
+    let rows = ours.chain(NAIVE.map(|(row, loader)| (row, loader, true)));
+    let mut sets = Vec::new();
+    for (at, (row, loader, works)) in rows.enumerate() {
+        for rules in SIZES {
+            let file = place(files, at, rules);
+            if works && file.exists() {
+                let load = Load::new(loader, &file);
+                sets.push(Set { row, rules, load });
+            }
+        }
+    }
+    sets
 }
 
 /// Kernels made for containers have no `cls_flower`.
@@ -175,6 +241,14 @@ fn has_flower(lab: &Lab) -> bool {
     ));
     let _ = lab.shell(&format!("tc qdisc del dev {VIF} clsact"));
     tried.is_ok()
+}
+
+/// The rules of a policy by the nft back end, for [`VIF`] and [`IFB`].
+///
+/// # Errors
+/// When nft can't express the policy.
+pub fn rules_of(policy: &str) -> anyhow::Result<String> {
+    ours(Kind::Nft, policy)?.context("nft can't express the policy")
 }
 
 /// The rules of a policy; none where the back end refuses so many.

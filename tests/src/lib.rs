@@ -1,7 +1,7 @@
 //! Shared support for the tests: generators of policies and frames, captured frames, proofs for random
 //! policies, an interpreter of BPF, a solver, a laboratory of network namespaces on the running kernel,
-//! the lab of guests with Debian's kernels, scenarios for all of them, what rules cost a packet, the model
-//! of plug in lockstep with the kernel's, the kernel module built and driven, what tshark says of RTP
+//! the lab of guests with Debian's kernels, scenarios for all of them, what rules cost a packet, a peer's
+//! rules beside ours, the model of plug in lockstep with the kernel's, the kernel module built and driven, what tshark says of RTP
 //! streams, and how a test skips.
 
 use std::io::Write;
@@ -19,6 +19,7 @@ pub mod lockstep;
 pub mod measure;
 pub mod mutate;
 pub mod netlab;
+pub mod peer;
 pub mod proof;
 pub mod scenario;
 pub mod smt;

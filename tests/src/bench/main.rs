@@ -8,6 +8,7 @@ mod analysis;
 mod capture;
 mod classify;
 mod packet;
+mod peer;
 mod process;
 mod simulate;
 
@@ -24,15 +25,16 @@ type Part = (
     fn(&Path) -> anyhow::Result<String>,
 );
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("compile", "Compiling", process::table),
     ("analysis", "Analysis", analysis::table),
     ("classify", "Deciding about frames", |_| classify::table()),
     ("capture", "Large captures", capture::table),
     ("simulate", "Simulating", |_| Ok(simulate::table())),
     ("packet", "Cost per packet in the kernel", |_| {
-        Ok(packet::table())
+        packet::table()
     }),
+    ("peer", "Beside a peer", |root| Ok(peer::table(root))),
 ];
 
 fn main() -> ExitCode {

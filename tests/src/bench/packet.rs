@@ -1,6 +1,9 @@
 //! What rules cost a packet that comes near to one of them and matches none: on the running kernel, by its
 //! clock, and in guests of the lab, in instructions.
 
+use std::fs;
+use std::path::Path;
+
 use tests::cost::{self, Effort};
 use tests::lab::cache::Cache;
 use tests::lab::guest::{Clock, Guest, Size};
@@ -8,7 +11,8 @@ use tests::lab::image::{self, Extra};
 use tests::lab::protocol::Job;
 use tests::lab::{Kernel, LabError, build};
 
-const EFFORT: Effort = Effort {
+/// How much is measured on the machine at hand.
+pub(super) const EFFORT: Effort = Effort {
     frames: 20_000,
     rounds: 7,
 };
@@ -22,8 +26,13 @@ const SIZE: Size = Size {
     clock: Clock::Instructions,
 };
 
+/// Where the prepared rules are in a guest.
+const THERE: &str = "/srv/cost";
+
 /// The tables of costs.
-pub(super) fn table() -> String {
+pub(super) fn table() -> anyhow::Result<String> {
+    let files = tempfile::tempdir()?;
+    cost::prepare(files.path())?;
     let mut text = format!(
         "A 60-byte UDP packet, whose source is in a prefix of most sets and whose ports are in no rule, is\n\
          sent through a veth pair. A cell is the additional time as a part of the bare packet's, both measured\n\
@@ -32,34 +41,54 @@ pub(super) fn table() -> String {
          On the machine at hand: {} packets, the median of {} rounds.\n\n",
         EFFORT.frames, EFFORT.rounds
     );
-    text.push_str(&said(cost::table(EFFORT)));
+    text.push_str(&said(cost::table(EFFORT, files.path())));
     text.push_str(
         "\nIn guests of the lab, whose clock goes by a nanosecond for each instruction, so that this is no\n\
          time but a count, the same each time:\n",
     );
     for kernel in [Kernel::V6_1, Kernel::V6_12] {
         text.push('\n');
-        text.push_str(&said(in_guest(kernel).map_err(Into::into)));
+        text.push_str(&said(table_in_guest(kernel, files.path())));
     }
-    text
+    Ok(text)
+}
+
+fn table_in_guest(kernel: Kernel, files: &Path) -> anyhow::Result<String> {
+    let mut extras = Vec::new();
+    for entry in fs::read_dir(files)? {
+        let host = entry?.path();
+        let name = host.file_name().unwrap_or_default().to_string_lossy();
+        extras.push(Extra {
+            guest: format!("{THERE}/{name}"),
+            host: host.clone(),
+            strip: false,
+        });
+    }
+    Ok(in_guest(kernel, extras, vec![String::from(THERE)])?)
 }
 
 fn said(table: anyhow::Result<String>) -> String {
     table.unwrap_or_else(|reason| format!("Not measured: {reason:#}.\n"))
 }
 
-fn in_guest(kernel: Kernel) -> Result<String, LabError> {
+/// What `lab-cost` says in a guest with these files and arguments.
+fn in_guest(
+    kernel: Kernel,
+    mut extras: Vec<Extra>,
+    arguments: Vec<String>,
+) -> Result<String, LabError> {
     let cache = Cache::open()?;
     let build = |name| build::one(&["build", "--package", "tests", "--bin", name], name);
-    let program = Extra {
+    extras.push(Extra {
         host: build("lab-cost")?,
         guest: String::from("/usr/local/bin/lab-cost"),
         strip: true,
-    };
-    let image = image::build(&cache, kernel, &build("lab-init")?, &[program])?;
+    });
+    extras.sort_by(|a, b| a.guest.cmp(&b.guest));
+    let image = image::build(&cache, kernel, &build("lab-init")?, &extras)?;
     let mut guest = Guest::boot(&image, &SIZE)?;
     let job = Job {
-        command: vec![String::from("lab-cost")],
+        command: [vec![String::from("lab-cost")], arguments].concat(),
         environment: Vec::new(),
         limit_ms: LIMIT_MS,
     };

@@ -129,7 +129,8 @@ pub(super) fn measure(program: &Path, arguments: &[&str], code: i32) -> anyhow::
         if exit.code() != Some(code) {
             let said = child.wait_with_output()?.stderr;
             bail!(
-                "`epochgate {}` failed: {}",
+                "`{} {}` failed: {}",
+                program.display(),
                 arguments.join(" "),
                 String::from_utf8_lossy(&said)
             );

@@ -12,8 +12,22 @@ use policy_lang::Verdict;
 pub fn policy(rules: usize, verdict: Verdict) -> String {
     let default = other(verdict).keyword();
     let mut text = String::from("# Made for benchmarks: prefix lists and port ranges.\n");
-    for rule in 0..rules {
-        line(&mut text, rule, verdict.keyword());
+    let verdict = verdict.keyword();
+    for Rule {
+        protocol,
+        source,
+        port,
+        low,
+        high,
+    } in (0..rules).map(rule)
+    {
+        let _ = match low == high {
+            true => writeln!(text, "{verdict} {protocol} src {source} {port} {low};"),
+            false => writeln!(
+                text,
+                "{verdict} {protocol} src {source} {port} {low}-{high};"
+            ),
+        };
     }
     let _ = writeln!(text, "default {default};");
     text
@@ -45,34 +59,48 @@ const fn other(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Every 8th rule is about IPv6, every 16th about TCP; the prefixes are /24, /28 and /56.
-fn line(text: &mut String, rule: usize, verdict: &str) {
-    let (high, low) = (rule >> 8 & 0xff, rule & 0xff);
-    let from = 10_000 + rule % 97 * 200;
-    let to = from + 99 + rule % 5 * 20;
-    let _ = match rule % 16 {
-        3 | 11 => writeln!(
-            text,
-            "{verdict} udp src 2001:db8:{high:x}:{low:02x}00::/56 sport {from}-{to};"
-        ),
-        7 => writeln!(
-            text,
-            "{verdict} tcp src 10.{high}.{low}.0/24 dport {};",
-            1024 + rule % 500
-        ),
-        5 => writeln!(
-            text,
-            "{verdict} udp src 172.16.{high}.{low} dport {from}-{to};"
-        ),
-        9 => writeln!(
-            text,
-            "{verdict} udp src 10.{high}.{low}.16/28 sport {from}-{to};"
-        ),
-        _ => writeln!(
-            text,
-            "{verdict} udp src 10.{high}.{low}.0/24 sport {from}-{to};"
-        ),
+/// What a rule of [`policy`] asks for, all of it at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// `udp` or `tcp`.
+    pub protocol: &'static str,
+    /// A prefix, or an address of IPv4.
+    pub source: String,
+    /// `sport` or `dport`.
+    pub port: &'static str,
+    /// The lowest port.
+    pub low: usize,
+    /// The highest port, which may be the same.
+    pub high: usize,
+}
+
+/// The rule of [`policy`] with this number. Every 8th is about IPv6, every 16th about TCP; the prefixes are
+/// /24, /28 and /56.
+#[must_use]
+pub fn rule(number: usize) -> Rule {
+    let (high, low) = (number >> 8 & 0xff, number & 0xff);
+    let from = 10_000 + number % 97 * 200;
+    let to = from + 99 + number % 5 * 20;
+    let of = |protocol, source, port, low, high| Rule {
+        protocol,
+        source,
+        port,
+        low,
+        high,
     };
+    match number % 16 {
+        3 | 11 => {
+            let source = format!("2001:db8:{high:x}:{low:02x}00::/56");
+            of("udp", source, "sport", from, to)
+        }
+        7 => {
+            let port = 1024 + number % 500;
+            of("tcp", format!("10.{high}.{low}.0/24"), "dport", port, port)
+        }
+        5 => of("udp", format!("172.16.{high}.{low}"), "dport", from, to),
+        9 => of("udp", format!("10.{high}.{low}.16/28"), "sport", from, to),
+        _ => of("udp", format!("10.{high}.{low}.0/24"), "sport", from, to),
+    }
 }
 
 /// The rules of [`policy`] that are about IPv4 and UDP, as a naive line per rule of nftables.

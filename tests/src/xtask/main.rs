@@ -27,7 +27,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
   measured  calls through example policies, measured in a guest; writes docs/paper.md
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
-          as `classify`, only these sections
+          as `classify`, only these sections; `peer` sets Aerleon, taken from PyPI, beside us
   tidy    only the rules on the sources themselves: length, heads, links, crate directions
 ";
 
