@@ -11,7 +11,8 @@ use compiler::verify::{Fate, fate, in_space, verify_equivalent, verify_no_leak};
 use policy_lang::classify::holds;
 use policy_lang::packet::Packet;
 use policy_lang::policy::{Condition, Policy, Verdict};
-use policy_lang::{Space, SpaceFull, classify};
+use policy_lang::values::ValueSet;
+use policy_lang::{PacketSet, Space, SpaceFull, classify};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -135,6 +136,64 @@ fn a_solver_agrees_about_changes_of_policies_and_conditions() {
         }
     }
     println!("{equal} equal, {unequal} not");
+}
+
+/// Lengths at which a header ends or nearly does, for frames without a tag and with one: Ethernet, IPv4 with
+/// and without options, IPv6, and behind each of them what asks for 8, 12, 13 and 20 bytes.
+fn borders() -> impl Iterator<Item = usize> {
+    let ends = [14, 18, 34, 38, 42, 46, 47, 54, 58, 62, 74, 75];
+    ends.into_iter().flat_map(|end| [end - 1, end, end + 1])
+}
+
+/// The frames of exactly so many bytes, tag or not.
+fn of_length(space: &Space, bytes: usize) -> PacketSet {
+    let behind = |head: usize| match bytes.checked_sub(head) {
+        Some(rest) => space.length_in(&ValueSet::single(rest as u128)).unwrap(),
+        None => space.none(),
+    };
+    let tagged = space.tagged().unwrap();
+    let with = space.intersection(&behind(18), &tagged).unwrap();
+    let without = space.minus(&behind(14), &tagged).unwrap();
+    let any = space.union(&with, &without).unwrap();
+    space.intersection(&any, &space.all()).unwrap()
+}
+
+#[test]
+fn a_solver_agrees_about_frames_cut_at_each_border() {
+    let Some(solver) = solver("a_solver_agrees_about_frames_cut_at_each_border") else {
+        return;
+    };
+    let mut runner = runner(26);
+    let (mut some, mut none) = (0, 0);
+    for _ in 0..4 {
+        let policy = drawn(&policy(Terms::All, 4), &mut runner);
+        let space = Space::new(NODES).unwrap();
+        let bypass = space.bypass_of(&policy).unwrap();
+        let always = Condition::Always;
+        let question = within(&always, &policy, Verdict::Bypass);
+        for bytes in borders() {
+            let cut = format!("(assert (= len #x{bytes:04x}))\n(check-sat)");
+            assert_eq!(question.matches("(check-sat)").count(), 1);
+            let asked = question.replace("(check-sat)", &cut);
+            let set = space
+                .intersection(&bypass, &of_length(&space, bytes))
+                .unwrap();
+            match solver.ask(&asked) {
+                Answer::Unsat => {
+                    assert!(set.is_empty(), "{bytes} bytes\n{policy:#?}");
+                    none += 1;
+                }
+                Answer::Sat(frame) => {
+                    assert_eq!(frame.len(), bytes);
+                    assert!(space.contains(&set, &frame), "{frame:02x?}\n{policy:#?}");
+                    assert_eq!(classify(&policy, &frame).verdict, Verdict::Bypass);
+                    some += 1;
+                }
+            }
+        }
+    }
+    println!("{some} lengths with a frame, {none} without");
+    assert!(some > 0 && none > 0);
 }
 
 #[derive(Debug, Default)]

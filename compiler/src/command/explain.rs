@@ -1,5 +1,7 @@
 //! `epochgate explain`: the verdict on a frame, what decided it, and what nearly did.
 
+mod json;
+
 use std::path::PathBuf;
 
 use policy_lang::source::SourceFile;
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// policy with what else they do.
     #[arg(long)]
     why: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Explains each frame.
@@ -61,10 +66,16 @@ pub(crate) fn run(args: &Args, console: &mut Console) -> Result<Exit, Failure> {
     match &args.pcap {
         Some(pcap) => {
             let content = bytes(pcap)?;
+            if args.json {
+                return json::captured(args, &content, &name(pcap), policy, &file.source, console);
+            }
             captured(args, &content, &name(pcap), policy, &file.source, console)
         }
         None => {
             let frames = frames(&args.frames)?;
+            if args.json {
+                return json::described(args, &frames, policy, &file.source, console);
+            }
             for (at, frame) in frames.iter().enumerate() {
                 let gap = if at > 0 { "\n" } else { "" };
                 console.raw(&format!("{gap}{}", story(policy, &file.source, frame)))?;
@@ -150,18 +161,38 @@ fn captured(
             return Ok(Exit::Fine);
         }
     }
+    left_out(&capture, name, console)?;
+    if let Some(wanted) = args.frame
+        && exit == Exit::Fine
+    {
+        return Err(no_such_frame(name, wanted));
+    }
+    Ok(exit)
+}
+
+/// Warns of packets that are no Ethernet frames.
+fn left_out(capture: &Capture<'_>, name: &str, console: &mut Console) -> Result<(), Failure> {
     for (link_type, packets) in capture.left_out() {
         let message = format!("`{name}`: {packets} packets of link type {link_type} left out");
         console.report(None, &Report::warning(message))?;
     }
-    if let Some(wanted) = args.frame
-        && exit == Exit::Fine
-    {
-        return Err(Failure::usage(format!(
-            "`{name}` has no Ethernet frame with number {wanted}"
-        )));
-    }
-    Ok(exit)
+    Ok(())
+}
+
+fn no_such_frame(name: &str, wanted: u64) -> Failure {
+    Failure::usage(format!(
+        "`{name}` has no Ethernet frame with number {wanted}"
+    ))
+}
+
+/// What it takes for the other verdict: in the frame, and in the policy.
+type Flips = (Option<FrameChange>, Vec<PolicyChange>);
+
+fn flips(policy: &Policy, frame: &[u8]) -> Result<Flips, SpaceFull> {
+    in_space(|space| {
+        let frame_change = smallest_change(space, policy, frame)?;
+        Ok::<_, SpaceFull>((frame_change, policy_changes(space, policy, frame)?))
+    })
 }
 
 /// What happens to a frame, on a few lines.
@@ -197,11 +228,7 @@ fn tell_why(
     frame: &[u8],
     console: &mut Console,
 ) -> Result<bool, Failure> {
-    let found = in_space(|space| {
-        let frame_change = smallest_change(space, policy, frame)?;
-        Ok::<_, SpaceFull>((frame_change, policy_changes(space, policy, frame)?))
-    });
-    let (of_frame, of_policy) = match found {
+    let (of_frame, of_policy) = match flips(policy, frame) {
         Ok(found) => found,
         Err(full) => {
             console.report(Some(source), &finding::too_complicated(&full))?;

@@ -165,11 +165,34 @@ filter add dev vif1.0 ingress pref 10 protocol all matchall action mirred egress
         &[],
     );
     assert!(told.contains("rules   bypass: no rule decides\n"), "{told}");
-    let told = verify(
-        "filter add dev vif1.0 ingress pref 9 protocol arp matchall action pass\n",
-        &[],
-    );
-    assert!(told.contains("rules   bypass: "), "{told}");
+    // Filters of the other kinds have their lines as well, in a batch and in a listing.
+    let text = "\nfilter add dev vif1.0 ingress pref 9 protocol arp matchall action pass\n\
+                filter add dev vif1.0 ingress pref 11 protocol all matchall action drop\n";
+    let told = verify(text, &[]);
+    let by = "rules   bypass: line 2, `filter add dev vif1.0 ingress pref 9 protocol arp matchall";
+    assert!(told.contains(by), "{told}");
+    let text = "filter add dev vif1.0 ingress chain 10 pref 2 protocol arp handle 0x7 flower
+filter add dev vif1.0 ingress chain 10 pref 3 protocol all handle 0x1 flower action drop
+filter add dev vif1.0 ingress pref 10 protocol all handle ::1 u32 match u32 0 0 at -12 flowid :1 action goto chain 10
+";
+    let told = verify(text, &[]);
+    let by = "rules   bypass: line 1, `filter add dev vif1.0 ingress chain 10 pref 2 protocol arp";
+    assert!(told.contains(by), "{told}");
+    assert!(told.contains("`, by way of line 3\n"), "{told}");
+    let listing = "filter protocol arp pref 9 flower chain 0
+filter protocol arp pref 9 flower chain 0 handle 0x1
+  eth_type arp
+  not_in_hw
+filter protocol all pref 11 matchall chain 0
+filter protocol all pref 11 matchall chain 0 handle 0x1
+  not_in_hw
+\taction order 1: gact action drop
+\t random type none pass val 0
+\t index 1 ref 1 bind 1
+";
+    let told = verify(listing, &[]);
+    let by = "rules   bypass: line 2, `filter protocol arp pref 9 flower chain 0 handle 0x1`\n";
+    assert!(told.contains(by), "{told}");
 }
 
 #[test]

@@ -189,6 +189,23 @@ fn outputs() -> Vec<(&'static str, Value)> {
             "query.json",
             printed(&["query", voip, "udp", "sport", "media"], b""),
         ),
+        (
+            "explain.json",
+            printed(
+                &[
+                    "explain",
+                    voip,
+                    "--why",
+                    "udp 10.0.0.2:5060 > 192.0.2.9:17000 rtp",
+                    "arp",
+                ],
+                b"",
+            ),
+        ),
+        (
+            "explain.json",
+            printed(&["explain", voip, "--pcap", "-"], &super::replay::call(2)),
+        ),
         ("verify.json", printed(&["verify", voip], b"")),
         (
             "verify.json",

@@ -107,6 +107,12 @@ pub fn policy(terms: Terms, rules: usize) -> impl Strategy<Value = Policy> {
 /// A policy of many rules about the same few fields, as lists of prefixes and ports are: what back
 /// ends turn into tables rather than rules.
 pub fn tabular(terms: Terms) -> impl Strategy<Value = Policy> {
+    tabular_of(terms, 3..24)
+}
+
+/// As [`tabular`], with so many rules. The rules that u32 needs for them grow with the square of these
+/// and more: for 23 they are a hundred times as long as for 6.
+pub fn tabular_of(terms: Terms, rules: std::ops::Range<usize>) -> impl Strategy<Value = Policy> {
     use Field::{Dport, Dscp, Dst4, Dst6, DstMac, Protocol, Sport, Src4, Src6, SrcMac};
     use Field::{TcpFlags, Ttl, VlanId};
     let over: Vec<Vec<Field>> = [Src4, Src6]
@@ -124,7 +130,7 @@ pub fn tabular(terms: Terms) -> impl Strategy<Value = Policy> {
         proptest::sample::subsequence(fields, 1..=4)
     });
     let shapes = proptest::collection::vec(fields, 1..3);
-    let rules = shapes.prop_flat_map(|shapes| {
+    let rules = shapes.prop_flat_map(move |shapes| {
         let rule = proptest::sample::select(shapes).prop_flat_map(|fields| {
             let tests: Vec<_> = fields
                 .into_iter()
@@ -132,7 +138,7 @@ pub fn tabular(terms: Terms) -> impl Strategy<Value = Policy> {
                 .collect();
             (verdict(), tests)
         });
-        proptest::collection::vec(rule, 3..24)
+        proptest::collection::vec(rule, rules.clone())
     });
     (rules, verdict()).prop_map(|(rules, default)| Policy {
         rules: rules

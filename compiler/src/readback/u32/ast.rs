@@ -27,7 +27,7 @@ impl Filters {
         chain: u32,
         (pref, protocol): (u16, u16),
         handle: u32,
-        keys: Keys,
+        filter: FlowerFilter,
         action: &Action,
     ) -> Result<(), String> {
         let prefs = match chain {
@@ -56,10 +56,10 @@ impl Filters {
                 "preference {pref} does something else as well, and masks decide which comes first"
             ));
         }
-        if filters.values().any(|other| *other == keys) {
+        if filters.values().any(|other| other.keys == filter.keys) {
             return Err(format!("preference {pref} has these keys already"));
         }
-        match filters.insert(handle, keys) {
+        match filters.insert(handle, filter) {
             None => Ok(()),
             Some(_) => Err(format!("handle {handle:#x} is taken")),
         }
@@ -86,8 +86,13 @@ pub(super) enum Classifier {
         /// The root table's id.
         root: u16,
     },
-    /// matchall, which does this to every frame; `None` if it goes on with the next preference.
-    Matchall(Option<Action>),
+    /// matchall, which does the same to every frame.
+    Matchall {
+        /// Where it was read.
+        source: Source,
+        /// What it does; `None` if it goes on with the next preference.
+        action: Option<Action>,
+    },
     /// bpf: one program, and what is done with the frames that it matches; `None` if it goes on with the
     /// next preference.
     Bpf {
@@ -103,8 +108,17 @@ pub(super) enum Classifier {
         /// What is done with frames that match one.
         action: Action,
         /// By handle.
-        filters: BTreeMap<u32, Keys>,
+        filters: BTreeMap<u32, FlowerFilter>,
     },
+}
+
+/// One flower filter; what it does is its preference's.
+#[derive(Clone, Debug)]
+pub(super) struct FlowerFilter {
+    /// Where it was read.
+    pub(super) source: Source,
+    /// What it asks.
+    pub(super) keys: Keys,
 }
 
 /// A hash table of knodes.

@@ -3,7 +3,7 @@
 //! Follows `do_batch` and `makeargs` of iproute2's `lib/utils.c`, `tc/tc_filter.c`, `tc/f_u32.c`
 //! (`pack_key` and its callers), `tc/f_bpf.c`, `tc/m_mirred.c` and `tc/m_gact.c`.
 
-use super::ast::{Action, ETH_P_ALL, Filters, HashKey, Key, Knode, Source};
+use super::ast::{Action, ETH_P_ALL, Filters, FlowerFilter, HashKey, Key, Knode, Source};
 use super::flower::{Keys, Of};
 use super::load::{Add, Body, Loader};
 use super::words::{Handle, Read, Words, class, device, hexadecimal, number, offset, protocol};
@@ -121,8 +121,8 @@ fn filter(mut words: Words<'_>, source: &Source, wanted: &str) -> Read<Option<Ad
     let body = match kind {
         "u32" => u32_body(words, source, handle)?,
         "bpf" => bpf(words, source)?,
-        "flower" => flower(words, of.unwrap_or(ETH_P_ALL), handle)?,
-        _ => matchall(words)?,
+        "flower" => flower(words, source, of.unwrap_or(ETH_P_ALL), handle)?,
+        _ => matchall(words, source)?,
     };
     Ok(Some(Add {
         chain: chain.unwrap_or(0),
@@ -268,7 +268,7 @@ fn hash_key(words: &mut Words<'_>) -> Read<HashKey> {
     Ok(hash)
 }
 
-fn flower(mut words: Words<'_>, outer: u16, handle: Option<&str>) -> Read<Body> {
+fn flower(mut words: Words<'_>, source: &Source, outer: u16, handle: Option<&str>) -> Read<Body> {
     let handle = handle
         .and_then(number)
         .filter(|&handle| handle != 0)
@@ -290,12 +290,15 @@ fn flower(mut words: Words<'_>, outer: u16, handle: Option<&str>) -> Read<Body> 
         .ok_or_else(|| "`continue` behind flower is not understood".to_owned())?;
     Ok(Body::Flower {
         handle,
-        keys: keys.finish(of)?,
+        filter: FlowerFilter {
+            source: source.clone(),
+            keys: keys.finish(of)?,
+        },
         action,
     })
 }
 
-fn matchall(mut words: Words<'_>) -> Read<Body> {
+fn matchall(mut words: Words<'_>, source: &Source) -> Read<Body> {
     let (mut flow, mut action) = (None, None);
     while let Some(word) = words.next() {
         match word {
@@ -306,7 +309,8 @@ fn matchall(mut words: Words<'_>) -> Read<Body> {
         }
     }
     // Without an action the classifier answers "ok".
-    Ok(Body::Matchall(action.unwrap_or(Some(Action::Pass))))
+    let action = action.unwrap_or(Some(Action::Pass));
+    Ok(Body::Matchall(source.clone(), action))
 }
 
 /// A classic program. `run` and `direct-action`, which lets frames pass behind whose end a load lies, are

@@ -333,9 +333,10 @@ impl Reader {
         let action = open.action.unwrap_or(Some(Action::Pass));
         match open.place {
             Place::Matchall { pref, protocol } => {
-                self.alone(pref, protocol, Classifier::Matchall(action))
+                let source = open.knode.source;
+                self.alone(pref, protocol, Classifier::Matchall { source, action })
             }
-            Place::Flower(flower) => flower.add(&mut self.filters, action),
+            Place::Flower(flower) => flower.add(&mut self.filters, open.knode.source, action),
             Place::Bpf {
                 pref,
                 protocol,

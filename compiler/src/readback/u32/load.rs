@@ -4,8 +4,7 @@
 //! `net/sched/cls_u32.c`, for a hook that has no filters yet. What the kernel would refuse is
 //! refused here: tc stops there, and only a part of the batch would be loaded.
 
-use super::ast::{Action, Classifier, Filters, Knode, Pref, Source, Table};
-use super::flower::Keys;
+use super::ast::{Action, Classifier, Filters, FlowerFilter, Knode, Pref, Source, Table};
 use super::words::{Handle, Read};
 use crate::readback::bpf::Program;
 
@@ -30,7 +29,7 @@ pub(super) struct Add {
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     /// A matchall filter.
-    Matchall(Option<Action>),
+    Matchall(Source, Option<Action>),
     /// A bpf filter: its program, and what is done with what matches.
     Bpf(Source, Program, Option<Action>),
     /// A flower filter.
@@ -38,7 +37,7 @@ pub(super) enum Body {
         /// Its number in the preference.
         handle: u32,
         /// What it asks.
-        keys: Keys,
+        filter: FlowerFilter,
         /// What it does with what matches.
         action: Action,
     },
@@ -82,14 +81,16 @@ impl Loader {
         match add.body {
             Body::Flower {
                 handle,
-                keys,
+                filter,
                 action,
             } => {
+                let place = (add.pref, add.protocol);
                 self.filters
-                    .add_flower(add.chain, (add.pref, add.protocol), handle, keys, &action)
+                    .add_flower(add.chain, place, handle, filter, &action)
             }
-            Body::Matchall(action) => {
-                self.alone(add.pref, add.protocol, Classifier::Matchall(action))
+            Body::Matchall(source, action) => {
+                let classifier = Classifier::Matchall { source, action };
+                self.alone(add.pref, add.protocol, classifier)
             }
             Body::Bpf(source, program, action) => {
                 let classifier = Classifier::Bpf {
@@ -139,7 +140,7 @@ impl Loader {
             }
             Some(Pref {
                 classifier:
-                    Classifier::Matchall(_) | Classifier::Bpf { .. } | Classifier::Flower { .. },
+                    Classifier::Matchall { .. } | Classifier::Bpf { .. } | Classifier::Flower { .. },
                 ..
             }) => Err(format!("preference {pref} has another classifier already")),
             Some(Pref {

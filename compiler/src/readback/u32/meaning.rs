@@ -94,8 +94,11 @@ fn walk_chain(
                 continue;
             }
             let walk = match &pref.classifier {
-                Classifier::Matchall(None) => continue,
-                Classifier::Matchall(Some(action)) => Walk::acting(action.clone(), space.all()),
+                Classifier::Matchall { action: None, .. } => continue,
+                Classifier::Matchall {
+                    action: Some(action),
+                    ..
+                } => Walk::acting(action.clone(), space.all()),
                 Classifier::U32 { root } => {
                     let walker = match walkers.entry(view) {
                         Entry::Occupied(known) => known.into_mut(),
@@ -115,8 +118,8 @@ fn walk_chain(
                 }
                 Classifier::Flower { action, filters } => {
                     let mut matching = Vec::with_capacity(filters.len());
-                    for keys in filters.values() {
-                        let (known, set) = keys.matching(space)?;
+                    for filter in filters.values() {
+                        let (known, set) = filter.keys.matching(space)?;
                         *unsure = space.union(unsure, &space.minus(&reach, &known)?)?;
                         matching.push(set);
                     }

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast::{Action, Classifier, ETH_P_ALL, Filters, HashKey, Key, Knode, Pref};
-use super::flower::Keys;
 use crate::readback::ReadbackError;
 use crate::smt::fate::{CUT, HELD, LOST, NONE, PASSES, SORT, going};
 use crate::smt::frame::shown;
@@ -102,8 +101,13 @@ impl Writer<'_> {
     ) -> Result<Option<(String, String)>, ReadbackError> {
         let sure = String::from("false");
         Ok(Some(match &pref.classifier {
-            Classifier::Matchall(None) | Classifier::Bpf { action: None, .. } => return Ok(None),
-            Classifier::Matchall(Some(action)) => (self.fate(action), sure),
+            Classifier::Matchall { action: None, .. } | Classifier::Bpf { action: None, .. } => {
+                return Ok(None);
+            }
+            Classifier::Matchall {
+                action: Some(action),
+                ..
+            } => (self.fate(action), sure),
             Classifier::U32 { root } => {
                 self.table(*root, 0)?;
                 (self.bucket(*root, 0, 0), sure)
@@ -121,7 +125,7 @@ impl Writer<'_> {
                 )
             }
             Classifier::Flower { action, filters } => {
-                let each: Vec<_> = filters.values().map(Keys::smt).collect();
+                let each: Vec<_> = filters.values().map(|one| one.keys.smt()).collect();
                 let (known, matches): (Vec<_>, Vec<_>) = each.into_iter().unzip();
                 let (matches, mut doubt) = (any(&matches), format!("(not {})", all(&known)));
                 // A second change of chain: what it leads to is not worked out.

@@ -42,15 +42,18 @@ fn chain(
     frame: &[u8],
     steps: &mut Vec<Step>,
 ) -> Result<Option<Action>, ReadbackError> {
-    for (number, pref) in prefs {
+    for pref in prefs.values() {
         for (view, asked) in View::asked(space, pref.protocol)? {
             if !space.contains(&asked, frame) {
                 continue;
             }
             match &pref.classifier {
-                Classifier::Matchall(None) => {}
-                Classifier::Matchall(Some(action)) => {
-                    steps.push(unplaced(format!("the matchall filter of pref {number}")));
+                Classifier::Matchall { action: None, .. } => {}
+                Classifier::Matchall {
+                    source,
+                    action: Some(action),
+                } => {
+                    steps.push(source.step());
                     return Ok(Some(action.clone()));
                 }
                 Classifier::Bpf {
@@ -70,12 +73,10 @@ fn chain(
                     action,
                     filters: flowers,
                 } => {
-                    for (handle, keys) in flowers {
-                        let (_, matching) = keys.matching(space)?;
+                    for flower in flowers.values() {
+                        let (_, matching) = flower.keys.matching(space)?;
                         if space.contains(&matching, frame) {
-                            steps.push(unplaced(format!(
-                                "the flower filter 0x{handle:x} of pref {number}"
-                            )));
+                            steps.push(flower.source.step());
                             return Ok(Some(action.clone()));
                         }
                     }
@@ -93,10 +94,6 @@ fn chain(
         }
     }
     Ok(None)
-}
-
-fn unplaced(text: String) -> Step {
-    Step { line: None, text }
 }
 
 /// How the walk through a table ends for the frame: not at all, without an action, or with one.

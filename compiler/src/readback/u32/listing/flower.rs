@@ -1,7 +1,7 @@
 //! flower filters as `tc filter show` prints them: a line for each key (`flower_print_opt` of iproute2's
 //! `tc/f_flower.c`).
 
-use super::super::ast::{Action, Filters};
+use super::super::ast::{Action, Filters, FlowerFilter, Source};
 use super::super::flower::{Keys, Of};
 use super::super::words::{Read, Words, protocol};
 
@@ -52,11 +52,19 @@ impl Flower {
     }
 
     /// Puts the filter whose lines have all been read in its place.
-    pub(super) fn add(self, filters: &mut Filters, action: Option<Action>) -> Read<()> {
+    pub(super) fn add(
+        self,
+        filters: &mut Filters,
+        source: Source,
+        action: Option<Action>,
+    ) -> Read<()> {
         let action =
             action.ok_or_else(|| "`continue` behind flower is not understood".to_owned())?;
         let place = (self.pref, self.of.outer);
-        let keys = self.keys.finish(self.of)?;
-        filters.add_flower(self.chain, place, self.handle, keys, &action)
+        let filter = FlowerFilter {
+            source,
+            keys: self.keys.finish(self.of)?,
+        };
+        filters.add_flower(self.chain, place, self.handle, filter, &action)
     }
 }
