@@ -13,8 +13,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::cache::{Cache, key};
-use super::kbuild::{Kbuild, NAMES, PACKAGES, TREE, is_here};
+use super::kbuild::{Kbuild, NAMES, PACKAGES, is_here};
 use super::packages::{Apt, Package, Release, run};
+use super::root::{Root, TREE};
 use super::{Kernel, LabError};
 
 /// What is needed besides [`PACKAGES`] to configure a kernel and to make its crates.
@@ -64,13 +65,11 @@ impl Kernel {
         };
         took(&format!("{} packages", packages.len()), begin);
 
-        let kbuild = |tree| Kbuild::Root {
-            root: root.clone(),
-            headers: format!("{TREE}/linux"),
-            tree: Some(tree),
-            words: words(release),
+        let mut root = Root {
+            path: root,
+            tree: None,
         };
-        kbuild(std::env::temp_dir()).works()?;
+        root.works()?;
         let _lock = cache.lock_for("lock-rust")?;
         let files: Vec<String> = packages
             .iter()
@@ -79,12 +78,20 @@ impl Kernel {
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let name = format!("unpacked/rust-tree-{}", key(&files));
         let tree = cache.filled(&name, |draft| {
-            let from = root.join("usr/src");
+            let from = root.path.join("usr/src");
             unpack(&from.join(format!("{source}.tar.xz")), draft)?;
-            let from = from.join(&headers);
-            prepare(&kbuild(draft.to_owned()), &from, draft)
+            let root = Root {
+                tree: Some(draft.to_owned()),
+                ..root.clone()
+            };
+            prepare(&root, &from.join(&headers), draft, &words(release))
         })?;
-        Ok(kbuild(tree))
+        root.tree = Some(tree);
+        Ok(Kbuild::Root {
+            root,
+            headers: format!("{TREE}/linux"),
+            words: words(release),
+        })
     }
 }
 
@@ -154,7 +161,7 @@ fn unpack(archive: &Path, tree: &Path) -> Result<(), LabError> {
 }
 
 /// `make modules_prepare`, with the configuration of the kernel as shipped.
-fn prepare(kbuild: &Kbuild, headers: &Path, tree: &Path) -> Result<(), LabError> {
+fn prepare(root: &Root, headers: &Path, tree: &Path, words: &[String]) -> Result<(), LabError> {
     let begin = Instant::now();
     let linux = tree.join("linux");
     for name in [".config", "Module.symvers"] {
@@ -164,27 +171,25 @@ fn prepare(kbuild: &Kbuild, headers: &Path, tree: &Path) -> Result<(), LabError>
         fs::read(linux.join(".config")).map_err(LabError::io(".config"))
     };
     let shipped = configuration()?;
-    make(kbuild, &["olddefconfig"])?;
+    make(root, words, &["olddefconfig"])?;
     if configuration()? != shipped {
         return Err(LabError::Unavailable(String::from(
             "the tools of Debian 13 make another configuration than the kernel has: it was built by others",
         )));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    make(kbuild, &[&format!("-j{threads}"), "modules_prepare"])?;
+    make(root, words, &[&format!("-j{threads}"), "modules_prepare"])?;
     took("the kernel's own crates", begin);
     Ok(())
 }
 
-fn make(kbuild: &Kbuild, targets: &[&str]) -> Result<(), LabError> {
-    let Kbuild::Root { headers, words, .. } = kbuild else {
-        return Ok(());
-    };
-    let mut all = vec!["make", "-C", headers];
+fn make(root: &Root, words: &[String], targets: &[&str]) -> Result<(), LabError> {
+    let linux = format!("{TREE}/linux");
+    let mut all = vec!["make", "-C", &linux];
     all.extend(words.iter().map(String::as_str));
     all.extend(targets);
     let nowhere: PathBuf = std::env::temp_dir();
-    run(kbuild.inside(&nowhere, &all).env_remove("MAKEFLAGS"))
+    run(root.inside(&nowhere, &all).env_remove("MAKEFLAGS"))
         .map(drop)
         .map_err(LabError::Guest)
 }
