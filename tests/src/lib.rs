@@ -24,6 +24,7 @@ pub mod proof;
 pub mod scenario;
 pub mod smt;
 pub mod tshark;
+pub mod xen;
 
 /// Says aloud that the test `name` did not do its work, and why.
 ///

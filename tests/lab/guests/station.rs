@@ -197,7 +197,7 @@ impl Station {
                 self.kernel
             )));
         }
-        let (files, _) = image::prefetch(cache, self.kernel)?;
+        let files = image::prefetch(cache, self.kernel)?.kernel;
         let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
         let with = match std::env::var_os(kmod::RUST) {
             Some(_) => With::Rust,

@@ -28,6 +28,12 @@ const GRACE: Duration = Duration::from_secs(30);
 /// may come too late for the test that the kernel makes of it, and it would panic.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
     mitigations=off nokaslr norandmaps random.trust_cpu=on net.ifnames=0 no_timer_check";
+/// Of Xen. The memory beyond dom0's is for the domains that it starts.
+const HYPERVISOR_ARGUMENTS: &str = "console=com1 com1=115200,8n1 dom0_mem=900M,max:900M \
+    dom0_max_vcpus=1 loglvl=warning guest_loglvl=warning sched=credit2";
+/// Of the kernel in dom0, whose console is Xen's.
+const DOM0_ARGUMENTS: &str = "console=hvc0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
+    random.trust_cpu=on net.ifnames=0";
 /// What a kernel writes when it is broken.
 const CRASHES: [&str; 6] = [
     "Kernel panic",
@@ -412,6 +418,8 @@ fn command(
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none"]);
     qemu.args(["-no-reboot", "-machine", "q35"]);
     match accelerator {
+        // A paravirtual kernel trips over what the largest processor of QEMU has.
+        _ if image.hypervisor.is_some() => qemu.args(["-accel", "tcg", "-cpu", "qemu64"]),
         Accelerator::Tcg => qemu.args(["-accel", "tcg", "-cpu", "max"]),
         Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
     };
@@ -420,9 +428,21 @@ fn command(
     }
     qemu.arg("-smp").arg(size.processors.to_string());
     qemu.arg("-m").arg(format!("{}M", size.memory));
-    qemu.arg("-kernel").arg(&image.kernel.image);
-    qemu.arg("-initrd").arg(image.initrd.path());
-    qemu.args(["-append", KERNEL_ARGUMENTS]);
+    match &image.hypervisor {
+        None => {
+            qemu.arg("-kernel").arg(&image.kernel.image);
+            qemu.arg("-initrd").arg(image.initrd.path());
+            qemu.args(["-append", KERNEL_ARGUMENTS]);
+        }
+        // Multiboot modules: the kernel with its arguments, then its initramfs. A comma parts them.
+        Some(hypervisor) => {
+            let (kernel, initrd) = (image.kernel.image.display(), image.initrd.path().display());
+            qemu.arg("-kernel").arg(hypervisor);
+            qemu.args(["-append", HYPERVISOR_ARGUMENTS]);
+            qemu.arg("-initrd")
+                .arg(format!("{kernel} {DOM0_ARGUMENTS},{initrd}"));
+        }
+    }
     qemu.args(["-device", "virtio-serial-pci"]);
     qemu.arg("-chardev")
         .arg(format!("socket,id=port,path={}", socket.display()));

@@ -81,8 +81,19 @@ pub struct Extra {
 pub struct Image {
     /// The kernel.
     pub kernel: kernel::Files,
+    /// What starts the kernel, if it is not QEMU: the file of a hypervisor.
+    pub hypervisor: Option<PathBuf>,
     /// The archives.
     pub initrd: NamedTempFile,
+}
+
+/// What an image is made of that comes from outside.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The kernel.
+    pub kernel: kernel::Files,
+    /// Archives: the userland and the modules.
+    pub archives: Vec<PathBuf>,
 }
 
 /// Gets the packages for this kernel and its userland and writes the image.
@@ -95,16 +106,29 @@ pub fn build(
     init: &Path,
     extras: &[Extra],
 ) -> Result<Image, LabError> {
-    let (files, archives) = prefetch(cache, kernel)?;
+    assemble(prefetch(cache, kernel)?, None, init, extras)
+}
+
+/// Writes the image: what comes from outside, the first program and what else is wanted.
+///
+/// # Errors
+/// When a file can't be read or written.
+pub fn assemble(
+    base: Base,
+    hypervisor: Option<PathBuf>,
+    init: &Path,
+    extras: &[Extra],
+) -> Result<Image, LabError> {
     let mut bytes = Vec::new();
-    for archive in archives {
+    for archive in base.archives {
         bytes.extend(fs::read(&archive).map_err(LabError::io(archive.display()))?);
     }
     bytes.extend(overlay(init, extras)?);
     let initrd = NamedTempFile::new().map_err(LabError::io("can't make the initramfs"))?;
     fs::write(initrd.path(), bytes).map_err(LabError::io("can't write the initramfs"))?;
     Ok(Image {
-        kernel: files,
+        kernel: base.kernel,
+        hypervisor,
         initrd,
     })
 }
@@ -113,16 +137,27 @@ pub fn build(
 ///
 /// # Errors
 /// [`LabError::Unavailable`] when packages can't be had.
-pub fn prefetch(cache: &Cache, kernel: Kernel) -> Result<(kernel::Files, [PathBuf; 2]), LabError> {
+pub fn prefetch(cache: &Cache, kernel: Kernel) -> Result<Base, LabError> {
+    base(cache, |cache| kernel.fetch(cache), &modules::WANTED)
+}
+
+/// As [`prefetch`], for any kernel and any modules of it.
+///
+/// # Errors
+/// [`LabError::Unavailable`] when packages can't be had.
+pub fn base(
+    cache: &Cache,
+    kernel: impl FnOnce(&Cache) -> Result<kernel::Files, LabError>,
+    wanted: &[&str],
+) -> Result<Base, LabError> {
     let _lock = cache.lock()?;
     let userland = userland(cache)?;
-    let files = kernel.fetch(cache)?;
-    let wanted = modules::WANTED.join(" ");
-    let place = files.modules.to_string_lossy();
-    let name = format!("images/modules-{}.cpio", key(&[LAYOUT, &place, &wanted]));
-    let modules = cache.file(&name, || {
+    let kernel = kernel(cache)?;
+    let place = kernel.modules.to_string_lossy();
+    let name = key(&[LAYOUT, &place, &wanted.join(" ")]);
+    let modules = cache.file(&format!("images/modules-{name}.cpio"), || {
         let mut archive = Archive::new();
-        let collected = modules::collect(&files.modules, &modules::WANTED)?;
+        let collected = modules::collect(&kernel.modules, wanted)?;
         for (number, module) in collected.iter().enumerate() {
             let path = format!("{MODULES}/{number:03}-{}.ko", module.name);
             archive.file(&path, 0o644, &module.contents);
@@ -130,7 +165,10 @@ pub fn prefetch(cache: &Cache, kernel: Kernel) -> Result<(kernel::Files, [PathBu
         Ok(archive.finish())
     })?;
     cache.prune(&["packages", "unpacked", "images"]);
-    Ok((files, [userland, modules]))
+    Ok(Base {
+        kernel,
+        archives: vec![userland, modules],
+    })
 }
 
 /// The files of more packages, and of what they need beyond the programs that every guest has.
@@ -143,9 +181,16 @@ pub fn packages(cache: &Cache, names: &[&str]) -> Result<Vec<Extra>, LabError> {
     let there = apt.closure(&PACKAGES)?;
     let mut packages = apt.closure(names)?;
     packages.retain(|package| !there.contains(package));
-    let root = apt.unpacked("more", &packages)?;
+    below(&apt.unpacked("more", &packages)?)
+}
+
+/// The files of unpacked packages that a guest needs.
+///
+/// # Errors
+/// When a directory can't be read.
+pub fn below(root: &Path) -> Result<Vec<Extra>, LabError> {
     let mut extras = Vec::new();
-    collect(&root, Path::new(""), &mut extras)?;
+    collect(root, Path::new(""), &mut extras)?;
     Ok(extras)
 }
 
@@ -194,7 +239,7 @@ fn userland(cache: &Cache) -> Result<PathBuf, LabError> {
     let name = format!("images/userland-{}.cpio", key(&[LAYOUT, &place, host]));
     cache.file(&name, || {
         let mut archive = Archive::new();
-        base(&mut archive);
+        skeleton(&mut archive);
         pack(&mut archive, &directory, "")?;
         if newer {
             pack_libc(&mut archive)?;
@@ -204,7 +249,7 @@ fn userland(cache: &Cache) -> Result<PathBuf, LabError> {
 }
 
 /// What no package holds: it is made when a system is installed.
-fn base(archive: &mut Archive) {
+fn skeleton(archive: &mut Archive) {
     for top in MERGED {
         archive.link(top, &format!("usr/{top}"));
     }
@@ -324,7 +369,7 @@ fn overlay(init: &Path, extras: &[Extra]) -> Result<Vec<u8>, LabError> {
 }
 
 /// A program without its debug symbols, which are most of it; as it is where `strip` is missing.
-fn stripped(program: &Path) -> Result<Vec<u8>, LabError> {
+pub(crate) fn stripped(program: &Path) -> Result<Vec<u8>, LabError> {
     let draft = NamedTempFile::new().map_err(LabError::io("can't make a file"))?;
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(draft.path()).arg(program);

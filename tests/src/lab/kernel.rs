@@ -39,19 +39,27 @@ impl Kernel {
     /// [`LabError::Unavailable`] when it can't be had.
     pub fn fetch(self, cache: &Cache) -> Result<Files, LabError> {
         let (release, meta) = self.source();
-        let apt = Apt::open(cache, release)?;
-        let mut names: Vec<String> = Vec::new();
-        let mut waiting = vec![meta.to_owned()];
-        while let Some(name) = waiting.pop() {
-            let all = apt.dependencies(&name)?;
-            waiting.extend(all.into_iter().filter(|n| is_part(n) && !names.contains(n)));
-            names.push(name);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let packages = apt.newest(&names)?;
-        let directory = apt.unpacked("kernel", &packages)?;
-        find(&directory)
+        fetch(cache, release, meta)
     }
+}
+
+/// Gets the kernel to which a metapackage leads.
+///
+/// # Errors
+/// [`LabError::Unavailable`] when it can't be had.
+pub fn fetch(cache: &Cache, release: Release, meta: &str) -> Result<Files, LabError> {
+    let apt = Apt::open(cache, release)?;
+    let mut names: Vec<String> = Vec::new();
+    let mut waiting = vec![meta.to_owned()];
+    while let Some(name) = waiting.pop() {
+        let all = apt.dependencies(&name)?;
+        waiting.extend(all.into_iter().filter(|n| is_part(n) && !names.contains(n)));
+        names.push(name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let packages = apt.newest(&names)?;
+    let directory = apt.unpacked("kernel", &packages)?;
+    find(&directory)
 }
 
 /// The image itself; newer kernels come in several packages.

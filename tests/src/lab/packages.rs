@@ -22,6 +22,9 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub enum Release {
     /// Debian 12 with its security updates.
     Bookworm,
+    /// Debian 12 as it was released last, with its sources. Mirrors have the packages of security updates,
+    /// and not always their sources.
+    BookwormAlone,
     /// The backports for Debian 13, alone.
     TrixieBackports,
     /// Debian 13, with its backports for what it has not itself.
@@ -32,6 +35,7 @@ impl Release {
     fn name(self) -> &'static str {
         match self {
             Self::Bookworm => "bookworm",
+            Self::BookwormAlone => "bookworm-alone",
             Self::TrixieBackports => "trixie-backports",
             Self::Trixie => "trixie",
         }
@@ -47,6 +51,11 @@ impl Release {
                 line(&mirrors.security, "bookworm-security"),
             ]
             .concat(),
+            Self::BookwormAlone => {
+                let packages = line(&mirrors.archive, "bookworm");
+                let sources = packages.replacen("deb ", "deb-src ", 1);
+                packages + &sources
+            }
             Self::TrixieBackports => line(&mirrors.archive, "trixie-backports"),
             Self::Trixie => ["trixie", "trixie-backports"]
                 .map(|suite| line(&mirrors.archive, suite))
@@ -221,6 +230,29 @@ impl<'a> Apt<'a> {
                 run(Command::new("dpkg").arg("-x").args([&archive, directory]))
                     .map_err(unavailable)?;
             }
+            Ok(())
+        })
+    }
+
+    /// A directory with the files of a source package, as the archive has them.
+    ///
+    /// # Errors
+    /// When the package is not known or can't be downloaded.
+    pub fn source(&self, name: &str) -> Result<PathBuf, LabError> {
+        let arguments = ["source", "--download-only", "-qq"];
+        let listing = self.apt(
+            "apt-get",
+            &[&arguments[..], &["--print-uris", name]].concat(),
+        );
+        let name_of_all = format!(
+            "source/{name}-{}",
+            cache::key(&[&listing.map_err(unavailable)?])
+        );
+        self.cache.filled(&name_of_all, |directory| {
+            eprintln!("lab: downloading the source of {name}");
+            let mut command = self.command("apt-get");
+            command.args(arguments).arg(name);
+            run(command.current_dir(directory)).map_err(unavailable)?;
             Ok(())
         })
     }

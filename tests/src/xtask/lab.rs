@@ -98,7 +98,7 @@ fn run_tests(request: &Request) -> anyhow::Result<ExitCode> {
 pub(crate) fn prefetch(cache: &Cache, kernels: &[Kernel]) -> ExitCode {
     for kernel in kernels {
         match image::prefetch(cache, *kernel) {
-            Ok((files, _)) => eprintln!("lab: {kernel} is {}", files.release),
+            Ok(base) => eprintln!("lab: {kernel} is {}", base.kernel.release),
             Err(reason) => eprintln!("lab: {kernel} can't be had: {reason}"),
         }
     }

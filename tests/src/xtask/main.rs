@@ -11,6 +11,7 @@ mod soak;
 mod tally;
 mod test;
 mod tidy;
+mod xen_lab;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ usage: cargo xtask TASK [ARGUMENT]...
   test    setup, then formatting, lints and all tests; ends with the number of tests
   lab     boots Debian kernels in QEMU and runs commands there; `cargo xtask lab --help`
   kmod    builds the kernel module and tries it in guests; `cargo xtask kmod --help`
+  xen-lab  a real dom0 with a real `xl remus` in QEMU; `cargo xtask xen-lab --help`
   soak    a million frames for each back end and kernel; `cargo xtask soak --help`
   measured  calls through example policies, measured in a guest; writes docs/paper.md
   bench   all benchmarks in a release build; writes docs/benchmarks.md. With names of parts, such
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let task = match arguments.as_slice() {
         [task, rest @ ..] if task == "lab" => return report(lab::run(rest)),
+        [task, rest @ ..] if task == "xen-lab" => return report(xen_lab::run(rest)),
         [task, rest @ ..] if task == "kmod" => return report(kmod::run(rest)),
         [task, rest @ ..] if task == "soak" => {
             return report(shell().and_then(|sh| soak::run(&sh, rest)));

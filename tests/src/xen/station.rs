@@ -1,0 +1,152 @@
+//! A box: QEMU with Xen and a dom0 that is set up, and the programs that run there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{dom0, domu, libxl};
+use crate::lab::cache::Cache;
+use crate::lab::guest::{Clock, Guest, Size};
+use crate::lab::image::{Extra, Image};
+use crate::lab::protocol::{Job, Outcome};
+use crate::lab::{LabError, build};
+
+/// What runs first in a dom0.
+const START: &str = include_str!("start.sh");
+/// The domU as `xl create` reads it.
+const DOMU: &str = include_str!("guest.cfg");
+/// Where it is in a dom0.
+pub const DOMU_FILE: &str = "/lab/guest.cfg";
+/// Programs of Xen have their own directory.
+const PATH: &str = "/usr/local/bin:/usr/lib/xen-4.17/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// MiB for dom0, the hypervisor and a domU.
+const MEMORY: u32 = 1536;
+
+/// Everything that goes into a dom0.
+///
+/// # Errors
+/// [`LabError::Unavailable`] when it can't be had.
+pub fn image(cache: &Cache, more: &[Extra]) -> Result<Image, LabError> {
+    let program = |package, name| build::one(&["build", "--package", package, "--bin", name], name);
+    let traffic = program("tests", "lab-xen")?;
+    let mut extras = vec![
+        own(traffic.clone(), "lab-xen"),
+        own(program("compiler", "epochgate")?, "epochgate"),
+    ];
+    extras.extend_from_slice(more);
+    let libxl = libxl::build(cache)?;
+    let domu = domu::build(cache, &traffic)?;
+    dom0::build(cache, &build::init()?, &libxl, &domu, &extras)
+}
+
+fn own(host: PathBuf, name: &str) -> Extra {
+    Extra {
+        host,
+        guest: format!("/usr/local/bin/{name}"),
+        strip: true,
+    }
+}
+
+/// A running box.
+#[derive(Debug)]
+pub struct Station {
+    guest: Guest,
+}
+
+impl Station {
+    /// Boots it and sets its dom0 up.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn boot(image: &Image) -> Result<Self, LabError> {
+        let size = Size {
+            memory: MEMORY,
+            processors: 1,
+            // A process then takes two milliseconds to start instead of a hundred, and figures are the same
+            // on a busy machine.
+            clock: Clock::asked_or(Clock::Instructions),
+        };
+        let mut guest = Guest::boot(image, &size)?;
+        eprintln!("xen-lab: {}", guest.describe());
+        for failed in &guest.hello().failed_modules {
+            eprintln!("xen-lab: module {failed}");
+        }
+        guest.put("/lab/start.sh", START.into())?;
+        guest.put(DOMU_FILE, DOMU.into())?;
+        guest.put("/lab/replicate.sh", include_str!("replicate.sh").into())?;
+        let mut station = Self { guest };
+        station.shell("sh /lab/start.sh", Duration::from_secs(60))?;
+        Ok(station)
+    }
+
+    /// Runs a shell command that must succeed: what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When it fails, with what it wrote to standard error.
+    pub fn shell(&mut self, command: &str, limit: Duration) -> Result<String, LabError> {
+        self.guest.output_of(job(&["sh", "-c", command], limit))
+    }
+
+    /// Runs a command; its output goes to `output` as it comes.
+    ///
+    /// # Errors
+    /// When the box is dead.
+    pub fn run(
+        &mut self,
+        words: &[&str],
+        limit: Duration,
+        output: impl FnMut(bool, &[u8]),
+    ) -> Result<Outcome, LabError> {
+        Ok(self.guest.run(job(words, limit), output)?.outcome)
+    }
+
+    /// Reads a file of dom0.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn read(&mut self, path: &str) -> Result<Vec<u8>, LabError> {
+        let mut bytes = Vec::new();
+        let outcome = self.run(
+            &["cat", path],
+            Duration::from_secs(120),
+            |is_error, part| {
+                if !is_error {
+                    bytes.extend_from_slice(part);
+                }
+            },
+        )?;
+        match outcome {
+            Outcome::Exited(0) => Ok(bytes),
+            other => Err(LabError::Guest(format!("{path}: {other:?}"))),
+        }
+    }
+
+    /// Powers it off.
+    ///
+    /// # Errors
+    /// When its kernel had crashed.
+    pub fn power_off(self) -> Result<(), LabError> {
+        self.guest.power_off()
+    }
+
+    /// What QEMU's console shows: Xen and dom0's kernel.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.guest.console()
+    }
+
+    /// Writes a file in dom0.
+    ///
+    /// # Errors
+    /// When the box is dead.
+    pub fn put(&mut self, path: &str, contents: Vec<u8>) -> Result<(), LabError> {
+        self.guest.put(path, contents)
+    }
+}
+
+fn job(words: &[&str], limit: Duration) -> Job {
+    Job {
+        command: words.iter().map(|word| (*word).to_owned()).collect(),
+        environment: vec![(String::from("PATH"), PATH.to_owned())],
+        limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask xen-lab`: a real Xen with a real Remus in QEMU.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use tests::lab::LabError;
+use tests::lab::cache::Cache;
+use tests::lab::protocol::Outcome;
+use tests::xen::report::Report;
+use tests::xen::run;
+use tests::xen::station::{self, Station};
+
+const USAGE: &str = "\
+usage: cargo xtask xen-lab build
+       cargo xtask xen-lab run
+       cargo xtask xen-lab shell -- COMMAND [ARGUMENT]...
+
+`build` gets Xen, kernels and tools as Debian packages, builds libxl anew with network buffering, which Debian's
+has not, and packs a dom0 and a domU. Nothing is installed and no root is needed, but namespaces are.
+
+`run` boots it in QEMU, starts a paravirtual domU and lets it talk: not replicated, replicated by `xl remus`
+with Xen's own script, and with hooks made of example policies. It prints a table, writes all numbers to
+docs/xen-lab.json, and fails if anything left that the policy of a hook of ours holds.
+
+`shell` boots it and runs a command in dom0.
+
+What can't be had here is a reason to skip, which is said aloud.
+";
+/// A box's seconds for each way, and milliseconds between checkpoints: the paper's.
+const SECONDS: u32 = 20;
+/// See [`SECONDS`].
+const INTERVAL_MS: u32 = 300;
+
+/// Runs the task.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["build"] => build().map(|()| ExitCode::SUCCESS),
+        ["run"] => return compare(),
+        ["shell", "--", command @ ..] if !command.is_empty() => shell(command),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => bail!(
+            "`{}` is no task; see `cargo xtask xen-lab --help`",
+            arguments.join(" ")
+        ),
+    };
+    match done {
+        Err(LabError::Unavailable(reason)) => Ok(skipped(&reason)),
+        other => Ok(other?),
+    }
+}
+
+fn build() -> Result<(), LabError> {
+    let begin = Instant::now();
+    let image = station::image(&Cache::open()?, &[])?;
+    eprintln!(
+        "xen-lab: dom0 with Linux {}, made in {:.1} s",
+        image.kernel.release,
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn compare() -> anyhow::Result<ExitCode> {
+    let image = match Cache::open().and_then(|cache| station::image(&cache, &[])) {
+        Ok(image) => image,
+        Err(LabError::Unavailable(reason)) => return Ok(skipped(&reason)),
+        Err(other) => return Err(other.into()),
+    };
+    let mut station = Station::boot(&image)?;
+    run::start_domu(&mut station)?;
+    let mut rows = Vec::new();
+    for way in &run::WAYS {
+        let begin = Instant::now();
+        rows.push(run::replicate(&mut station, way, INTERVAL_MS, SECONDS)?);
+        let took = begin.elapsed().as_secs_f64();
+        eprintln!("xen-lab: {}: {took:.0} s", way.name);
+    }
+    station.power_off()?;
+    let report = Report {
+        kernel: image.kernel.release,
+        interval_ms: INTERVAL_MS,
+        seconds: SECONDS,
+        rows,
+    };
+    println!("{}", report.tell());
+    let text = serde_json::to_string_pretty(&report)?;
+    std::fs::write(crate::root().join("docs/xen-lab.json"), text + "\n")?;
+    match report.judge() {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(wrong) => bail!("{wrong}"),
+    }
+}
+
+fn skipped(reason: &str) -> ExitCode {
+    eprintln!("xen-lab: SKIPPED: {reason}");
+    ExitCode::SUCCESS
+}
+
+fn shell(command: &[&str]) -> Result<ExitCode, LabError> {
+    let image = station::image(&Cache::open()?, &[])?;
+    let mut station = Station::boot(&image)?;
+    let outcome = station.run(command, Duration::from_secs(600), |is_error, bytes| {
+        // Nobody may be listening any more; the exit status is wanted all the same.
+        let _ = match is_error {
+            true => std::io::stderr().write_all(bytes),
+            false => std::io::stdout().write_all(bytes),
+        };
+    })?;
+    if outcome != Outcome::Exited(0) {
+        eprintln!("xen-lab: {outcome:?}");
+    }
+    Ok(ExitCode::from(outcome.status()))
+}
