@@ -7,6 +7,7 @@
 mod audit;
 mod examples;
 mod fire;
+mod flower;
 mod gate;
 mod lab;
 mod lockstep;
@@ -212,6 +213,7 @@ fn main() -> ExitCode {
     trials.extend(gate::trials(&here));
     trials.extend(xen::trials(&here));
     trials.extend(fire::trials(&here));
+    trials.extend(flower::trials(&here));
     trials.extend(audit::trials(&here));
     trials.extend(scenario::trials(&here));
     trials.extend(lockstep::trials(&here));

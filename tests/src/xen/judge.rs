@@ -62,7 +62,12 @@ pub fn ends(commands: &[(u64, Command)]) -> Vec<u64> {
 }
 
 fn judge_with(recording: &Recording, holds: impl Fn(&[u8]) -> bool) -> Kept {
-    let epochs = epochs(&recording.commands);
+    // What the plug was told after the last frame that the far side saw, the captures don't show.
+    let seen_until = recording.frames.iter().filter_map(|seen| seen.left).max();
+    let until = recording
+        .commands
+        .partition_point(|(at, _)| Some(*at) <= seen_until);
+    let epochs = epochs(recording.commands.get(..until).unwrap_or_default());
     let mut kept = Kept::default();
     let (Some(first), Some(last)) = (epochs.first(), epochs.last()) else {
         return kept;
@@ -134,7 +139,7 @@ mod tests {
     fn recording(left_after_release_ms: i64) -> Recording {
         const MS: u64 = 1_000_000;
         let mut recording = Recording::default();
-        for number in 1..=5_u64 {
+        for number in 1..=6_u64 {
             let end = number * 100 * MS;
             recording.commands.push((end, Command::Buffer));
             recording
@@ -155,9 +160,9 @@ mod tests {
     fn what_leaves_with_its_release_is_kept() {
         let kept = judge_with(&recording(1), |_| true);
         let expected = Kept {
-            held: 4,
-            epochs: 3,
-            exact: 3,
+            held: 5,
+            epochs: 4,
+            exact: 4,
             ..Kept::default()
         };
         assert_eq!(kept, expected);
@@ -166,7 +171,7 @@ mod tests {
     #[test]
     fn what_leaves_before_its_release_has_leaked() {
         let kept = judge_with(&recording(-20), |_| true);
-        assert_eq!((kept.held, kept.leaked, kept.exact), (4, 4, 0));
+        assert_eq!((kept.held, kept.leaked, kept.exact), (5, 5, 0));
     }
 
     #[test]
@@ -178,6 +183,6 @@ mod tests {
     #[test]
     fn what_may_pass_does_not_wait() {
         let kept = judge_with(&recording(0), |_| false);
-        assert_eq!((kept.passed, kept.waited, kept.held), (4, 4, 0));
+        assert_eq!((kept.passed, kept.waited, kept.held), (5, 5, 0));
     }
 }

@@ -81,7 +81,7 @@ impl Report {
 
     fn law(&self) -> String {
         let mut text = String::from(
-            "| replicated with | held frames | left too early | of these IPv4, IPv6, ARP, tagged | epochs that left whole | passing frames | that waited 1 ms | left behind |\n\
+            "| replicated with | held frames | left too early | of these IPv4, IPv6, ARP, tagged | epochs that left whole | passing frames | that took over 1 ms | left behind |\n\
              | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );
         for row in self.rows.iter().filter(|row| row.checkpoints > 0) {

@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use compiler::backend::Kind;
-use compiler::compile::{Request, compile_xen_hook};
-use compiler::device::Device;
 use compiler::replay::Figures;
 use policy_lang::Policy;
 use qdisc_model::metrics::Arrival;
@@ -17,8 +15,9 @@ use super::judge::{Kept, ends, judge};
 use super::recording::{FILES, Recording, Sighting};
 use super::station::{DOMU_FILE, Station};
 use super::traffic::MEDIA;
-use crate::examples;
+use crate::examples::{self, Example};
 use crate::lab::LabError;
+use crate::lab::protocol::Outcome;
 
 /// A way to replicate.
 #[derive(Clone, Copy, Debug)]
@@ -135,19 +134,11 @@ pub fn replicate(
     interval_ms: u32,
     seconds: u32,
 ) -> Result<Row, LabError> {
-    let example = examples::all()
-        .into_iter()
-        .find(|example| example.name == way.policy)
-        .ok_or_else(|| LabError::Guest(format!("no example `{}`", way.policy)))?;
+    let example = example(way.policy)?;
     let script = match way.script {
         Script::None => String::from("none"),
         Script::Stock => STOCK_SCRIPT.to_owned(),
-        Script::Ours => {
-            let path = "/etc/xen/scripts/epochgate-hook";
-            station.put(path, hook(&example)?.into_bytes())?;
-            station.shell(&format!("chmod +x {path}"), Duration::from_secs(10))?;
-            path.to_owned()
-        }
+        Script::Ours => put_hook(station, "epochgate-hook", &example)?,
     };
     let command = format!("sh /lab/replicate.sh {script} {interval_ms} {seconds}");
     station.shell(&command, Duration::from_secs(900))?;
@@ -159,19 +150,59 @@ pub fn replicate(
     Ok(row(way, &example.policy, &recording))
 }
 
-fn hook(example: &examples::Example) -> Result<String, LabError> {
-    let failed = |error: String| LabError::Guest(format!("{}: {error}", example.name));
-    let device = |name| Device::new(name).map_err(|e| failed(e.to_string()));
-    let request = Request {
-        policy: &example.policy,
-        name: &example.name,
-        text: &example.text,
-        backend: Kind::Nft,
-        vif: device("vif0")?,
-        ifb: device("ifb0")?,
-    };
-    let hook = compile_xen_hook(&request).map_err(|e| failed(e.to_string()))?;
-    Ok(hook.script)
+fn example(name: &str) -> Result<Example, LabError> {
+    let found = examples::all()
+        .into_iter()
+        .find(|example| example.name == name);
+    found.ok_or_else(|| LabError::Guest(format!("no example `{name}`")))
+}
+
+/// Puts the hook of a policy where Xen's scripts are; says where.
+fn put_hook(station: &mut Station, name: &str, example: &Example) -> Result<String, LabError> {
+    let path = format!("/etc/xen/scripts/{name}");
+    let hook = example.xen_hook(Kind::Nft);
+    let hook = hook.map_err(|e| LabError::Guest(format!("{}: {e}", example.name)))?;
+    station.put(&path, hook.script.into_bytes())?;
+    station.shell(&format!("chmod +x {path}"), Duration::from_secs(10))?;
+    Ok(path)
+}
+
+/// What goes wrong while hooks of ours are in use, see `faults.sh`: each claim is told as it comes.
+///
+/// # Errors
+/// When the box is dead, or with the claims that are wrong.
+pub fn faults(station: &mut Station) -> Result<(), LabError> {
+    let mut hooks = Vec::new();
+    for (name, policy) in [("refined", "voip.gate"), ("held", "remus.gate")] {
+        let example = example(policy)?;
+        station.put(
+            &format!("/lab/{name}.gate"),
+            example.text.clone().into_bytes(),
+        )?;
+        hooks.push(put_hook(station, name, &example)?);
+    }
+    let mut words = vec!["sh", "/lab/faults.sh"];
+    words.extend(hooks.iter().map(String::as_str));
+    let mut said = String::new();
+    let outcome = station.run(&words, Duration::from_secs(1800), |is_error, part| {
+        let part = String::from_utf8_lossy(part);
+        match is_error {
+            true => eprint!("{part}"),
+            false => {
+                print!("{part}");
+                said += &part;
+            }
+        }
+    })?;
+    let wrong = said
+        .lines()
+        .filter(|line| line.starts_with("WRONG "))
+        .count();
+    match outcome {
+        Outcome::Exited(0) if wrong == 0 && said.starts_with("ok ") => Ok(()),
+        Outcome::Exited(0) => Err(LabError::Guest(format!("{wrong} claims are wrong"))),
+        other => Err(LabError::Guest(format!("faults: {other:?}"))),
+    }
 }
 
 fn row(way: &Way, policy: &Policy, recording: &Recording) -> Row {

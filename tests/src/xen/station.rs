@@ -14,6 +14,12 @@ use crate::lab::{LabError, build};
 const START: &str = include_str!("start.sh");
 /// The domU as `xl create` reads it.
 const DOMU: &str = include_str!("guest.cfg");
+/// What else runs there.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("/lab/common.sh", include_str!("common.sh")),
+    ("/lab/replicate.sh", include_str!("replicate.sh")),
+    ("/lab/faults.sh", include_str!("faults.sh")),
+];
 /// Where it is in a dom0.
 pub const DOMU_FILE: &str = "/lab/guest.cfg";
 /// Programs of Xen have their own directory.
@@ -72,7 +78,9 @@ impl Station {
         }
         guest.put("/lab/start.sh", START.into())?;
         guest.put(DOMU_FILE, DOMU.into())?;
-        guest.put("/lab/replicate.sh", include_str!("replicate.sh").into())?;
+        for (path, contents) in SCRIPTS {
+            guest.put(path, contents.into())?;
+        }
         let mut station = Self { guest };
         station.shell("sh /lab/start.sh", Duration::from_secs(60))?;
         Ok(station)

@@ -1,0 +1,46 @@
+# What the scripts of the Xen lab share. Every wait has an end.
+TRACE=/sys/kernel/tracing
+OUT=/run/xen-lab
+
+# until_true TRIES COMMAND...: runs it until it succeeds, 20 times a second.
+until_true() {
+    tries=$1
+    shift
+    until "$@"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# More BUFFERs than so many are in the trace.
+checkpoints_above() { [ "$(grep -c 'action=0' "$TRACE/trace")" -gt "$1" ]; }
+
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# begin_replication SCRIPT INTERVAL: returns at the first checkpoint, which closes the plug. `xl` is its process.
+begin_replication() {
+    before=$(grep -c 'action=0' "$TRACE/trace")
+    setsid xl remus -i "$2" -F -b -d -N "$1" guest nowhere >"$OUT/xl.log" 2>&1 &
+    xl=$!
+    until_true 600 checkpoints_above "$before" && return
+    echo "no checkpoint came:" >&2
+    cat "$OUT/xl.log" >&2
+    return 1
+}
+
+# libxl has no word for "stop": its helper is killed, as a broken link to the backup would do, and libxl tears
+# down.
+end_replication() {
+    pkill -KILL -f libxl-save-helper
+    until_true 400 is_gone "$xl" || echo "xl did not end" >&2
+    kill -9 "$xl" 2>/dev/null
+    wait "$xl" 2>/dev/null
+}
+
+# Rules, queues and IFBs that are there.
+what_is_left() {
+    tc qdisc show
+    ip -br link show type ifb
+    nft list ruleset
+}

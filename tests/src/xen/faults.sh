@@ -1,0 +1,117 @@
+#!/bin/sh
+# faults.sh HOOK OTHER_HOOK: what goes wrong while a hook of ours is in use. The first is that of
+# /lab/refined.gate. One line for each claim: `ok CLAIM` or `WRONG CLAIM`.
+set -u
+. /lab/common.sh
+HOOK=$1
+OTHER=$2
+
+claim() {
+    name=$1
+    shift
+    if "$@" >"$OUT/claim" 2>&1; then
+        echo "ok $name"
+    else
+        echo "WRONG $name"
+        sed 's/^/    /' "$OUT/claim"
+    fi
+}
+
+rm -rf "$OUT"
+mkdir -p "$OUT"
+ip netns exec far lab-xen far >"$OUT/answers" &
+far=$!
+
+vif() { echo "vif$(xl domid guest).0"; }
+
+# come_out FILTER: how many frames of the domU come out behind the bridge in a second.
+come_out() {
+    ip netns exec far timeout 1 tcpdump -Z root -n -Q in -i eth0 "ether src 00:16:3e:00:00:01 and $1" \
+        2>/dev/null | wc -l
+}
+held_stay() { [ "$(come_out 'udp port 5060')" = 0 ]; }
+media_pass() { [ "$(come_out 'udp src port 16384')" -gt 40 ]; }
+held_come() { [ "$(come_out 'udp port 5060')" -gt 40 ]; }
+nothing_left() { ! what_is_left | grep -E 'plug|ingress|clsact|table|ifb-'; }
+checkpoints_come() {
+    before=$(grep -c 'action=0' "$TRACE/trace")
+    until_true 100 checkpoints_above "$((before + 3))"
+}
+audits() { epochgate audit "$1" --vif "$(vif)"; }
+does_not_audit() { ! audits "$1"; }
+start_domu() {
+    xl create /lab/guest.cfg && until_true 60 ip netns exec far ping -q -W 1 -c 1 10.9.0.2
+}
+teardown() {
+    vifname=$1 XENBUS_PATH=/libxl/$2/remus/netbuf/0 "$HOOK" teardown
+}
+hook_fails() { ! begin_replication "$1" 100; }
+
+# --- while it replicates -------------------------------------------------------------------------
+
+claim 'it replicates' begin_replication "$HOOK" 100
+claim 'audit: the running rules are the policy' audits /lab/refined.gate
+claim 'audit: they are not another policy' does_not_audit /lab/held.gate
+epochgate compile /lab/refined.gate --vif "$(vif)" -o /lab/refined >"$OUT/log" 2>&1
+epochgate compile /lab/held.gate --vif "$(vif)" -o /lab/held >>"$OUT/log" 2>&1
+claim 'status of the deploy script' sh "/lab/refined/$(vif).sh" status
+claim 'swap to another policy' sh "/lab/held/$(vif).sh" swap
+claim 'audit: the running rules are that policy now' audits /lab/held.gate
+claim 'checkpoints go on' checkpoints_come
+claim 'swap back' sh "/lab/refined/$(vif).sh" swap
+claim 'audit: and the first one again' audits /lab/refined.gate
+
+# --- its processes are killed --------------------------------------------------------------------
+
+kill -9 "$xl"
+wait "$xl" 2>/dev/null
+sleep 1
+claim 'xl remus killed: what is held stays' held_stay
+claim 'xl remus killed: media pass' media_pass
+claim 'xl remus killed: the next one takes over what it left' begin_replication "$HOOK" 100
+claim 'and replicates' checkpoints_come
+kill -9 "$xl"
+wait "$xl" 2>/dev/null
+claim 'xl remus killed: teardown by hand' teardown "$(vif)" "$(xl domid guest)"
+claim 'and nothing is left' nothing_left
+claim 'and the domU has its network' held_come
+
+claim 'it replicates again' begin_replication "$HOOK" 100
+end_replication
+claim 'its helper killed: nothing is left' nothing_left
+claim 'and the domU has its network again' held_come
+
+# --- setup is killed -----------------------------------------------------------------------------
+
+for after in 0.02 0.05 0.1 0.15 0.2 0.3; do
+    cat >/run/killed-hook <<EOF
+#!/bin/sh
+[ "\$1" = setup ] || exec $HOOK "\$@"
+$HOOK "\$@" &
+sleep $after
+kill -9 \$!
+exit 1
+EOF
+    chmod +x /run/killed-hook
+    claim "setup killed after $after s: xl gives up" hook_fails /run/killed-hook
+    claim "setup killed after $after s: nothing is left" nothing_left
+done
+claim 'the domU has its network' held_come
+
+# --- the domU is destroyed -----------------------------------------------------------------------
+
+claim 'another policy' begin_replication "$OTHER" 100
+old=$(vif)
+id=$(xl domid guest)
+xl destroy guest
+until_true 200 is_gone "$xl"
+kill -9 "$xl" 2>/dev/null
+wait "$xl" 2>/dev/null
+claim 'domU destroyed: its vif is gone' test ! -e "/sys/class/net/$old"
+claim 'domU destroyed: teardown by hand' teardown "$old" "$id"
+claim 'and nothing is left' nothing_left
+claim 'a new domU' start_domu
+claim 'is replicated' begin_replication "$HOOK" 100
+end_replication
+claim 'and nothing is left of that' nothing_left
+kill "$far"
