@@ -18,12 +18,15 @@ checkpoints_above() { [ "$(grep -c 'action=0' "$TRACE/trace")" -gt "$1" ]; }
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+begun_or_over() { checkpoints_above "$1" || is_gone "$xl"; }
+
 # begin_replication SCRIPT INTERVAL: returns at the first checkpoint, which closes the plug. `xl` is its process.
 begin_replication() {
     before=$(grep -c 'action=0' "$TRACE/trace")
     setsid xl remus -i "$2" -F -b -d -N "$1" guest nowhere >"$OUT/xl.log" 2>&1 &
     xl=$!
-    until_true 600 checkpoints_above "$before" && return
+    until_true 600 begun_or_over "$before"
+    checkpoints_above "$before" && return
     echo "no checkpoint came:" >&2
     cat "$OUT/xl.log" >&2
     return 1

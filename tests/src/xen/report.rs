@@ -61,10 +61,10 @@ impl Report {
     }
 
     fn round_trips(&self) -> String {
-        let mut text = String::from("| replicated with | ");
+        let mut text = String::from("| replicated with |");
         let classes = self.rows.first().map(|row| &row.round_trips);
         for class in classes.into_iter().flatten() {
-            text += &format!("{}, IPv{} | ", class.class, class.family);
+            text += &format!(" {}, IPv{} |", class.class, class.family);
         }
         text += "\n| --- |";
         text += &" ---: |".repeat(classes.map_or(0, Vec::len));

@@ -267,10 +267,14 @@ fn ethertype(frame: &[u8]) -> u16 {
 
 /// What the receiver of a call of this family makes of what came out.
 fn heard(frames: &[&Sighting], family: u16) -> Figures {
-    let headers = if family == 0x0800 { 14 + 20 } else { 14 + 40 };
+    // Where the UDP header is, and where the IP header says that there is one.
+    let (headers, protocol) = match family {
+        0x0800 => (14 + 20, 14 + 9),
+        _ => (14 + 40, 14 + 6),
+    };
     let is_call = |frame: &[u8]| {
         ethertype(frame) == family
-            && frame.get(headers - if family == 0x0800 { 11 } else { 34 }) == Some(&17)
+            && frame.get(protocol) == Some(&17)
             && number(frame, headers) >> 16 == u32::from(MEDIA)
     };
     let mut came: Vec<(u64, &[u8])> = frames

@@ -5,6 +5,7 @@
 mod bench;
 mod kmod;
 mod lab;
+mod marks;
 mod measured;
 mod setup;
 mod soak;

@@ -15,6 +15,8 @@ use tests::measure::{Caller, transcript};
 use tests::tshark;
 use xshell::Shell;
 
+use crate::marks;
+
 const USAGE: &str = "\
 usage: cargo xtask measured [--target TARGET] [--seconds N] [--caller sipp|own]
 
@@ -23,8 +25,6 @@ N seconds (default 60), prints the table and puts it into docs/paper.md: first w
 then with calls by a sender of ours, or with one of them. tshark, if it is there, has to print the same
 of each call.
 ";
-
-const END: &str = "<!-- end -->";
 
 /// Runs the task.
 pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> {
@@ -58,16 +58,11 @@ pub(crate) fn run(sh: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> 
     for caller in callers {
         let text = measure(kernel, seconds, caller)?;
         println!("{text}");
-        let begin = match caller {
-            Caller::Sipp => "<!-- measured: sipp -->\n",
-            Caller::Own => "<!-- measured: own -->\n",
+        let name = match caller {
+            Caller::Sipp => "sipp",
+            Caller::Own => "own",
         };
-        let document = fs::read_to_string(&path)?;
-        let (before, rest) = document
-            .split_once(begin)
-            .context("no mark in docs/paper.md")?;
-        let (_, after) = rest.split_once(END).context("no end in docs/paper.md")?;
-        fs::write(&path, format!("{before}{begin}{text}\n{END}{after}"))?;
+        marks::put(&path, name, &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,8 @@ use tests::xen::report::Report;
 use tests::xen::run;
 use tests::xen::station::{self, Station};
 
+use crate::marks;
+
 const USAGE: &str = "\
 usage: cargo xtask xen-lab build
        cargo xtask xen-lab run compare|faults|all
@@ -21,8 +23,8 @@ usage: cargo xtask xen-lab build
 has not, and packs a dom0 and a domU. Nothing is installed and no root is needed, but namespaces are.
 
 `run compare` boots it in QEMU, starts a paravirtual domU and lets it talk: not replicated, replicated by `xl
-remus` with Xen's own script, and with hooks made of example policies. It prints tables, writes all numbers to
-docs/xen-lab.json, and fails if anything left early that the policy of a hook of ours holds.
+remus` with Xen's own script, and with hooks made of example policies. It puts tables into docs/xen.md and all
+numbers into docs/xen-lab.json, and fails if anything left early that the policy of a hook of ours holds.
 
 `run faults` kills xl, its helper, the hook and the domU, changes the policy while it replicates, and looks at
 what is held and what is left behind.
@@ -105,9 +107,12 @@ fn compare(station: &mut Station, kernel: String) -> anyhow::Result<Report> {
         seconds: SECONDS,
         rows,
     };
-    println!("{}", report.tell());
-    let text = serde_json::to_string_pretty(&report)?;
-    std::fs::write(crate::root().join("docs/xen-lab.json"), text + "\n")?;
+    let text = report.tell();
+    println!("{text}");
+    let docs = crate::root().join("docs");
+    marks::put(&docs.join("xen.md"), "xen", text.trim_end())?;
+    let numbers = serde_json::to_string_pretty(&report)?;
+    std::fs::write(docs.join("xen-lab.json"), numbers + "\n")?;
     Ok(report)
 }
 
