@@ -50,13 +50,12 @@ fn a_filter_is_replaced_in_place() -> Result<(), Failed> {
         "sh {script} apply && tc qdisc change dev {IFB} root plug block"
     ))?;
     let before = desk.state()?;
-    let batch = desk.succeed("mktemp")?;
-    let batch = batch.trim();
+    let batch = tempfile::NamedTempFile::new()?;
     let lines: String = (0..TIMES)
         .map(|_| format!("{filter}5008\n{filter}5006\n"))
         .collect();
-    std::fs::write(batch, lines)?;
-    let work = || desk.succeed(&format!("tc -batch {batch}"));
+    std::fs::write(batch.path(), lines)?;
+    let work = || desk.succeed(&format!("tc -batch {}", batch.path().display()));
     let (replaced, toll) =
         desk.lab
             .flood(Some(IFB), &[frame(9), frame(5010)], &[frame(5004)], work)?;

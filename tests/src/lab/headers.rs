@@ -17,15 +17,8 @@ impl Kernel {
     pub fn headers(self, cache: &Cache, release: &str) -> Result<PathBuf, LabError> {
         let _lock = cache.lock()?;
         let apt = Apt::open(cache, self.release())?;
-        let mut names: Vec<String> = Vec::new();
-        let mut waiting = vec![format!("linux-headers-{release}")];
-        while let Some(name) = waiting.pop() {
-            let all = apt.dependencies(&name)?;
-            waiting.extend(all.into_iter().filter(|n| is_part(n) && !names.contains(n)));
-            names.push(name);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let packages = apt.newest(&names)?;
+        let name = format!("linux-headers-{release}");
+        let packages = apt.newest_with_parts(&name, is_part)?;
         let root = apt.unpacked("headers", &packages)?;
         relocate(&root, release)
     }

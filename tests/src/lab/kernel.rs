@@ -49,15 +49,7 @@ impl Kernel {
 /// [`LabError::Unavailable`] when it can't be had.
 pub fn fetch(cache: &Cache, release: Release, meta: &str) -> Result<Files, LabError> {
     let apt = Apt::open(cache, release)?;
-    let mut names: Vec<String> = Vec::new();
-    let mut waiting = vec![meta.to_owned()];
-    while let Some(name) = waiting.pop() {
-        let all = apt.dependencies(&name)?;
-        waiting.extend(all.into_iter().filter(|n| is_part(n) && !names.contains(n)));
-        names.push(name);
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let packages = apt.newest(&names)?;
+    let packages = apt.newest_with_parts(meta, is_part)?;
     let directory = apt.unpacked("kernel", &packages)?;
     find(&directory)
 }

@@ -209,6 +209,27 @@ impl<'a> Apt<'a> {
         self.listed(&arguments)
     }
 
+    /// The newest version of a package and of those that it depends on, at any depth, as far as they are
+    /// `part` of the same thing.
+    ///
+    /// # Errors
+    /// When a package is not known.
+    pub fn newest_with_parts(
+        &self,
+        name: &str,
+        part: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Package>, LabError> {
+        let mut names: Vec<String> = Vec::new();
+        let mut waiting = vec![name.to_owned()];
+        while let Some(name) = waiting.pop() {
+            let all = self.dependencies(&name)?;
+            waiting.extend(all.into_iter().filter(|n| part(n) && !names.contains(n)));
+            names.push(name);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.newest(&names)
+    }
+
     fn listed(&self, arguments: &[&str]) -> Result<Vec<Package>, LabError> {
         let listing = self.apt("apt-get", arguments).map_err(unavailable)?;
         let mut packages: Vec<_> = listing.lines().filter_map(Package::read).collect();

@@ -4,6 +4,7 @@
 //! A command gets namespaces of its own, in which /proc and /dev are mounted (user_namespaces(7),
 //! chroot(2)). The mounts end with the command, and nobody but who may make namespaces is needed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,6 +25,25 @@ const ENVIRONMENT: [&str; 3] = [
 const PREPARE: &str = "mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/dev\" \
     && mount --bind \"$1\" \"$0$2\" && mount --bind \"$3\" \"$0$4\" \
     && root=$0 && shift 4 && exec chroot \"$root\" /usr/bin/env -i \"$@\"";
+
+/// Unpacks an archive of sources as the directory `name` of a tree, with what its scripts ask for and only an
+/// installation sets up: `awk`.
+///
+/// # Errors
+/// When the tree can't be written, or the archive not be read.
+pub fn unpack(archive: &Path, tree: &Path, name: &str) -> Result<(), LabError> {
+    let to = tree.join(name);
+    let bin = tree.join("bin");
+    for directory in [&to, &bin] {
+        fs::create_dir(directory).map_err(LabError::io("can't make a directory in the cache"))?;
+    }
+    std::os::unix::fs::symlink("/usr/bin/mawk", bin.join("awk"))
+        .map_err(LabError::io("can't make a link in the cache"))?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--no-same-owner", "--strip-components=1"]);
+    tar.arg("--file").arg(archive).arg("--directory").arg(to);
+    run(&mut tar).map(drop).map_err(LabError::Guest)
+}
 
 /// A root.
 #[derive(Clone, Debug)]

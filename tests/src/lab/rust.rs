@@ -8,14 +8,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use super::cache::{Cache, key};
 use super::kbuild::{Kbuild, NAMES, PACKAGES, is_here};
 use super::packages::{Apt, Package, Release, run};
-use super::root::{Root, TREE};
+use super::root::{Root, TREE, unpack};
 use super::{Kernel, LabError};
 
 /// What is needed besides [`PACKAGES`] to configure a kernel and to make its crates.
@@ -79,7 +78,9 @@ impl Kernel {
         let name = format!("unpacked/rust-tree-{}", key(&files));
         let tree = cache.filled(&name, |draft| {
             let from = root.path.join("usr/src");
-            unpack(&from.join(format!("{source}.tar.xz")), draft)?;
+            let begin = Instant::now();
+            unpack(&from.join(format!("{source}.tar.xz")), draft, "linux")?;
+            took("the kernel's source unpacked", begin);
             let root = Root {
                 tree: Some(draft.to_owned()),
                 ..root.clone()
@@ -132,32 +133,6 @@ fn words(release: &str) -> Vec<String> {
     words.push(NAMES[0].replace("CC=", "HOSTCC="));
     words.push(format!("KERNELRELEASE={release}"));
     words
-}
-
-fn unpack(archive: &Path, tree: &Path) -> Result<(), LabError> {
-    let begin = Instant::now();
-    let linux = tree.join("linux");
-    let bin = tree.join("bin");
-    for directory in [&linux, &bin] {
-        fs::create_dir(directory).map_err(LabError::io("can't make a directory in the cache"))?;
-    }
-    // Scripts ask for it by this name, which is set up at installation.
-    std::os::unix::fs::symlink("/usr/bin/mawk", bin.join("awk"))
-        .map_err(LabError::io("can't make a link in the cache"))?;
-    let mut tar = Command::new("tar");
-    tar.args([
-        "--extract",
-        "--xz",
-        "--no-same-owner",
-        "--strip-components=1",
-    ]);
-    tar.arg("--file")
-        .arg(archive)
-        .arg("--directory")
-        .arg(&linux);
-    run(&mut tar).map_err(LabError::Guest)?;
-    took("the kernel's source unpacked", begin);
-    Ok(())
 }
 
 /// `make modules_prepare`, with the configuration of the kernel as shipped.

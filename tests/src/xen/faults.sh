@@ -29,26 +29,16 @@ come_out() {
     ip netns exec far timeout 2 tcpdump -Z root -n -l --immediate-mode -i eth0 \
         "ether src 00:16:3e:00:00:01 and $1" 2>/dev/null | grep -c IP
 }
-held_stay() {
-    count=$(come_out 'udp port 5060')
-    echo "$count frames"
-    [ "$count" = 0 ]
-}
-media_pass() {
-    count=$(come_out 'udp src port 16384')
+# comes AT_LEAST AT_MOST FILTER
+comes() {
+    count=$(come_out "$3")
     echo "$count frames; the domU: $(xl list guest | tail -n 1)"
-    [ "$count" -gt 20 ]
+    [ "$count" -ge "$1" ] && [ "$count" -le "$2" ]
 }
-nothing_comes() {
-    count=$(come_out ip)
-    echo "$count frames"
-    [ "$count" = 0 ]
-}
-held_come() {
-    count=$(come_out 'udp port 5060')
-    echo "$count frames"
-    [ "$count" -gt 80 ]
-}
+held_stay() { comes 0 0 'udp port 5060'; }
+held_come() { comes 80 999 'udp port 5060'; }
+media_pass() { comes 20 999 'udp src port 16384'; }
+nothing_comes() { comes 0 0 ip; }
 nothing_left() { ! what_is_left | grep -E 'plug|ingress|clsact|table|ifb-'; }
 checkpoints_come() {
     before=$(grep -c 'action=0' "$TRACE/trace")

@@ -7,14 +7,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use crate::lab::LabError;
 use crate::lab::cache::{Cache, key};
 use crate::lab::packages::{Apt, Package, Release, run};
-use crate::lab::root::{Root, TREE};
+use crate::lab::root::{Root, TREE, unpack};
 use crate::lab::rust::took;
 
 /// What Xen's tools are configured and compiled with.
@@ -124,7 +123,7 @@ pub fn build(cache: &Cache) -> Result<Libxl, LabError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let built = cache.filled(&format!("xen/libxl-{}", key(&names)), |draft| {
         let tree = tempfile::tempdir_in(draft).map_err(LabError::io("can't make a directory"))?;
-        unpack(&source, tree.path())?;
+        unpack(&archive(&source)?, tree.path(), "xen")?;
         let root = Root {
             path: root.clone(),
             tree: Some(tree.path().to_owned()),
@@ -162,25 +161,12 @@ pub fn drives_plug(library: &Path) -> Result<bool, LabError> {
 }
 
 /// The archive of Xen's own source, without Debian's changes, which are about packaging.
-fn unpack(source: &Path, tree: &Path) -> Result<(), LabError> {
+fn archive(source: &Path) -> Result<PathBuf, LabError> {
     let listing = fs::read_dir(source).map_err(LabError::io(source.display()))?;
-    let archive = listing
-        .flatten()
-        .map(|entry| entry.path())
+    let mut paths = listing.flatten().map(|entry| entry.path());
+    paths
         .find(|path| path.to_string_lossy().contains(".orig.tar."))
-        .ok_or_else(|| LabError::Unavailable(String::from("no archive in the source of xen")))?;
-    let xen = tree.join("xen");
-    let bin = tree.join("bin");
-    for directory in [&xen, &bin] {
-        fs::create_dir(directory).map_err(LabError::io("can't make a directory in the cache"))?;
-    }
-    // Scripts ask for it by this name, which is set up at installation.
-    std::os::unix::fs::symlink("/usr/bin/mawk", bin.join("awk"))
-        .map_err(LabError::io("can't make a link in the cache"))?;
-    let mut tar = Command::new("tar");
-    tar.args(["--extract", "--no-same-owner", "--strip-components=1"]);
-    tar.arg("--file").arg(archive).arg("--directory").arg(xen);
-    run(&mut tar).map(drop).map_err(LabError::Unavailable)
+        .ok_or_else(|| LabError::Unavailable(String::from("no archive in the source of xen")))
 }
 
 fn make(root: &Root, tree: &Path) -> Result<(), LabError> {
