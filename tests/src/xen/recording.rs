@@ -1,7 +1,7 @@
 //! What a replication left behind, read: frames on both sides of the buffer, what libxl told the plug, and
 //! round trips. All times are nanoseconds of dom0's wall clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use pcap_file::pcap::PcapReader;
@@ -54,6 +54,9 @@ pub struct Answer {
 pub struct Recording {
     /// Frames in the order in which they entered.
     pub frames: Vec<Sighting>,
+    /// Frames of the domU that came out and were not seen to enter, while both captures ran: what the first
+    /// capture has lost, or what found another way.
+    pub strangers: usize,
     /// What the plug was told, in order.
     pub commands: Vec<(u64, Command)>,
     /// Round trips.
@@ -83,8 +86,10 @@ impl Recording {
             ["begun", begun, "first", first] => seconds(first)? - seconds(begun)?,
             _ => return Err(format!("times: `{}`", times.trim())),
         };
+        let (vif, far) = (capture(vif)?, capture(far)?);
         Ok(Self {
-            frames: matched(&capture(vif)?, &capture(far)?),
+            frames: matched(&vif, &far),
+            strangers: strangers(&vif, &far),
             commands: commands(&text(trace))?,
             answers: answers_read,
             left: text(left),
@@ -102,7 +107,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 fn capture(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, String> {
     let mut reader = PcapReader::new(Cursor::new(bytes)).map_err(|e| format!("capture: {e}"))?;
     let mut frames = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     while let Some(packet) = reader.next_packet() {
         let packet = packet.map_err(|e| format!("capture: {e}"))?;
         let frame = packet.data.into_owned();
@@ -121,6 +126,16 @@ fn matched(vif: &[(u64, Vec<u8>)], far: &[(u64, Vec<u8>)]) -> Vec<Sighting> {
         frame: frame.clone(),
     });
     frames.collect()
+}
+
+fn strangers(vif: &[(u64, Vec<u8>)], far: &[(u64, Vec<u8>)]) -> usize {
+    let entered: BTreeSet<&[u8]> = vif.iter().map(|(_, frame)| frame.as_slice()).collect();
+    let (Some((begin, _)), Some((end, _))) = (vif.first(), vif.last()) else {
+        return far.len();
+    };
+    let out = far.iter().filter(|(at, _)| (begin..end).contains(&at));
+    out.filter(|(_, frame)| !entered.contains(frame.as_slice()))
+        .count()
 }
 
 /// `xl-335 [000] ..... 28.876056: plug: (plug_change+0x0/0xe0 [sch_plug]) action=0`, and once
@@ -175,6 +190,16 @@ mod tests {
             ]
         );
         assert!(super::commands("xl-1 [000] ..... 1.0: plug: action=0").is_err());
+    }
+
+    #[test]
+    fn what_came_out_and_did_not_enter_is_counted() {
+        let frame = |at, byte| (at, vec![byte; 20]);
+        let vif = [frame(10, 1), frame(20, 2), frame(30, 3)];
+        // Before the first and after the last of the other capture nothing is known.
+        let far = [frame(5, 8), frame(12, 1), frame(25, 9), frame(40, 7)];
+        assert_eq!(strangers(&vif, &far), 1);
+        assert_eq!(strangers(&[], &far), 4);
     }
 
     #[test]

@@ -117,6 +117,9 @@ impl Report {
             if way.script != Script::None && row.checkpoints < 10 {
                 return wrong(format!("{} checkpoints only", row.checkpoints));
             }
+            if row.strangers > 0 {
+                return wrong(format!("{} frames came out of nowhere", row.strangers));
+            }
             match way.script {
                 Script::None => {}
                 Script::Stock => {

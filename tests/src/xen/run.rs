@@ -92,6 +92,8 @@ pub struct Row {
     pub kept: Vec<(&'static str, Kept)>,
     /// Whether the law was kept, over all of them.
     pub all: Kept,
+    /// Frames that came out and were not seen to enter.
+    pub strangers: usize,
     /// Rules, queues and IFBs left when it was over.
     pub left: usize,
 }
@@ -233,6 +235,7 @@ fn row(way: &Way, policy: &Policy, recording: &Recording) -> Row {
             })
             .into(),
         all: judge(policy, recording, |_| true),
+        strangers: recording.strangers,
         left: recording
             .left
             .lines()
