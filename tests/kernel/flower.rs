@@ -26,10 +26,10 @@ fn frame(port: u16) -> Vec<u8> {
     frame_text::parse(&text).expect("words for a frame")
 }
 
-/// The filter whose keys change is never missing nor there twice, and no other filter is touched: what the
-/// others let pass passes, and what none lets pass is held, all the time.
+/// While a filter that holds is replaced by one that holds more, and back, what both hold is held all the time,
+/// and what neither holds passes: it is never missing, and no other filter is touched.
 fn a_filter_is_replaced_in_place() -> Result<(), Failed> {
-    let text = String::from("bypass udp dport { 5004, 5006 };");
+    let text = String::from("buffer udp dport 5004-5006; default bypass;");
     let example = Example {
         name: String::from("ports.gate"),
         policy: checked("ports.gate", &text),
@@ -38,42 +38,48 @@ fn a_filter_is_replaced_in_place() -> Result<(), Failed> {
     let rules = example.compile(Kind::Flower, "vif0", IFB)?.rules;
     let filter = rules
         .lines()
-        .find(|line| line.contains(" protocol ip handle ") && line.ends_with("dst_port 5006"))
-        .ok_or("no filter of one port in the rules")?;
-    let filter = filter
-        .trim_end_matches("5006")
+        .find(|line| line.contains(" protocol ip handle ") && line.contains("dst_port 5004-5006"))
+        .ok_or("no filter of the ports in the rules")?
         .replace("filter add", "filter replace");
+    let wider = filter.replace("5004-5006", "5004-5008");
 
     let desk = Desk::in_lab(Lab::closed()?)?;
     let script = desk.put(&example, Kind::Flower)?;
     desk.succeed(&format!(
         "sh {script} apply && tc qdisc change dev {IFB} root plug block"
     ))?;
-    let before = desk.state()?;
+    // Each replacing filter has an action of its own, with the next number.
+    let state = || -> Result<String, Failed> {
+        let state = desk.state()?;
+        let numbered = |line: &&str| !line.trim_start().starts_with("index ");
+        Ok(state
+            .lines()
+            .filter(numbered)
+            .collect::<Vec<_>>()
+            .join("\n"))
+    };
+    let before = state()?;
     let batch = tempfile::NamedTempFile::new()?;
-    let lines: String = (0..TIMES)
-        .map(|_| format!("{filter}5008\n{filter}5006\n"))
-        .collect();
-    std::fs::write(batch.path(), lines)?;
+    std::fs::write(batch.path(), format!("{wider}\n{filter}\n").repeat(TIMES))?;
     let work = || desk.succeed(&format!("tc -batch {}", batch.path().display()));
     let (replaced, toll) =
         desk.lab
-            .flood(Some(IFB), &[frame(9), frame(5010)], &[frame(5004)], work)?;
+            .flood(Some(IFB), &[frame(5004), frame(5006)], &[frame(9)], work)?;
     replaced?;
     if toll.leaked > 0 || toll.bypass_lost() > 0 || toll.bypass_held > 0 || toll.held_sent == 0 {
         return Err(format!("while a filter is replaced {TIMES} times: {toll}").into());
     }
-    if desk.state()? != before {
-        return Err(format!("not as before:\n{before}\n{}", desk.state()?).into());
+    if state()? != before {
+        return Err(format!("not as before:\n{before}\n{}", state()?).into());
     }
 
     // Keys of other fields need another mask, and a filter without a handle is one more: both are refused, and
     // nothing changes.
-    desk.fail(&format!("tc {filter}5006 src_port 7"), "")?;
-    let without = filter.replace("handle 0x2 ", "");
-    desk.fail(&format!("tc {without}5006"), "")?;
-    if desk.state()? != before {
-        return Err(format!("a refused change is none:\n{before}\n{}", desk.state()?).into());
+    let other = filter.replace("5004-5006", "5004-5006 src_port 7");
+    desk.fail(&format!("tc {other}"), "")?;
+    desk.fail(&format!("tc {}", filter.replace("handle 0x1 ", "")), "")?;
+    if state()? != before {
+        return Err(format!("a refused change is none:\n{before}\n{}", state()?).into());
     }
     Ok(())
 }
