@@ -29,6 +29,19 @@ pub struct Block {
     pub default: Verdict,
 }
 
+impl Block {
+    /// The same without what stands behind a rule that matches everything.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let everything = |rule: &FlatRule| rule.boxes.iter().any(FieldBox::is_everything);
+        if let Some(at) = self.rules.iter().position(everything) {
+            self.default = self.rules.get(at).map_or(self.default, |rule| rule.verdict);
+            self.rules.truncate(at);
+        }
+        self
+    }
+}
+
 /// Which frames a block takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {

@@ -92,17 +92,7 @@ fn block(policy: &Policy, known: Guard) -> Result<Block, TooManyAlternatives> {
 /// and rules that change nothing.
 fn trimmed(mut block: Block) -> Block {
     block.rules.retain(|rule| !rule.boxes.is_empty());
-    let all = block
-        .rules
-        .iter()
-        .position(|r| r.boxes.iter().any(FieldBox::is_everything));
-    if let Some(at) = all {
-        block.default = block
-            .rules
-            .get(at)
-            .map_or(block.default, |rule| rule.verdict);
-        block.rules.truncate(at);
-    }
+    let mut block = block.settled();
     without_effect(&mut block);
     block
 }

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::examples;
-use tests::generate::policy::{Terms, policy};
+use tests::generate::policy::{Terms, crowded, policy};
 use tests::mutate::mutant;
 
 const MUTANTS: usize = 1_200;
@@ -112,6 +112,28 @@ fn no_mutant_goes_unseen(backend: Kind) {
 #[test]
 fn no_mutant_of_nft_rules_goes_unseen() {
     no_mutant_goes_unseen(Kind::Nft);
+}
+
+/// As above, of rules in parts: the map to the parts alone.
+#[test]
+fn no_mutant_of_a_map_to_parts_goes_unseen() {
+    let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[12; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), seed);
+    let mut count = Count::default();
+    for _ in 0..8 {
+        let policy = crowded().new_tree(&mut runner).unwrap().current();
+        let text = emit(Kind::Nft, &policy).unwrap();
+        let line = text.find(" vmap {").expect("a map");
+        let begin = text[..line].rfind('\n').expect("a line before");
+        let end = begin + text[begin..].find("        }\n").expect("its end");
+        let (before, map, after) = (&text[..begin], &text[begin..end], &text[end..]);
+        for _ in 0..MUTANTS / 40 {
+            let mutant = [before, &mutant(Kind::Nft, map, runner.rng()), after].concat();
+            judge(Kind::Nft, &policy, &mutant, &mut count);
+        }
+    }
+    println!("{count:?}");
+    assert!(count.caught > count.tried / 5, "{count:?}");
 }
 
 #[test]

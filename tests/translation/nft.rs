@@ -9,9 +9,10 @@ use policy_lang::policy::{Condition, Gate, Media, Policy, Rule, Test, Verdict};
 use policy_lang::source::Span;
 use policy_lang::values::{Range, ValueSet};
 use proptest::prelude::*;
-use tests::generate::policy::{Terms, policy as random, tabular};
+use tests::generate::policy::{Terms, crowded, policy as random, tabular};
+use tests::generate::realistic;
 
-use crate::proof::are_the_policy;
+use crate::proof::{are_the_policy, from_text};
 
 fn target() -> Target {
     Target {
@@ -166,6 +167,45 @@ proptest! {
     #[test]
     fn read_back_the_tables_are_the_policy(policy in tabular(Terms::All)) {
         are_the_policy(Kind::Nft, &policy, &emit(&policy).unwrap())?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn read_back_the_parts_are_the_policy(policy in crowded()) {
+        let rules = emit(&policy).unwrap();
+        prop_assert!(rules.contains(" vmap {"), "{rules}");
+        are_the_policy(Kind::Nft, &policy, &rules)?;
+    }
+}
+
+/// A large block becomes parts, which a few bits of an address lead to; and small ones stay as they are.
+#[test]
+fn many_rules_are_looked_up_in_parts() {
+    for verdict in [Verdict::Buffer, Verdict::Bypass] {
+        let few = emit(&from_text(&realistic::policy(100, verdict))).unwrap();
+        assert!(!few.contains("vmap"), "{few}");
+        let policy = from_text(&realistic::policy(400, verdict));
+        let rules = emit(&policy).unwrap();
+        are_the_policy(Kind::Nft, &policy, &rules).unwrap();
+        let leads = "ip saddr & 255.255.192.0 vmap {\n            10.0.0.0 : goto v4_udp_part1,\n";
+        assert!(rules.contains(leads), "{rules}");
+        // Each of these is another policy.
+        for (right, wrong) in [
+            ("255.255.192.0 vmap", "255.255.128.0 vmap"),
+            ("10.0.64.0 : goto", "10.0.128.0 : goto"),
+            ("goto v4_udp_part2,", "goto v4_udp_part3,"),
+            ("            10.0.64.0 : goto v4_udp_part2,\n", ""),
+            (
+                "ip saddr & 255.255.192.0 vmap",
+                "ip daddr & 255.255.192.0 vmap",
+            ),
+        ] {
+            let rules = rules.replacen(right, wrong, 1);
+            are_the_policy(Kind::Nft, &policy, &rules).unwrap_err();
+        }
     }
 }
 

@@ -9,20 +9,24 @@
 //! of transports, whose idea of fragments, options and truncated packets is not the language's.
 
 mod key;
+mod lines;
 mod overlap;
+mod parts;
 mod stages;
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use policy_lang::Verdict;
 use policy_lang::field::{ETHERTYPE_VLAN, FRAGMENT_MASK, Family, Field, Transport};
 use policy_lang::policy::Policy;
 
+use self::key::Key;
+use self::lines::{Text, rule_numbers};
 use self::stages::stages;
 use super::{Kind, Refusal, Target, span_of};
 use crate::hook::ETHERTYPE_8021AD;
-use crate::ir::{Block, FieldBox, FlatRule, Guard, Program, Shape};
+use crate::ir::{Block, FlatRule, Guard, Program, Shape};
 
 /// The ruleset of `program`, which was lowered from `policy`, as text for `nft -f`.
 ///
@@ -186,15 +190,7 @@ fn with_ethertype(any: &Block, hidden: &Hidden) -> Block {
             ethertype.is_none_or(|values| values.contains(hidden.ethertype.into()))
         });
     }
-    let decided = |rule: &FlatRule| rule.boxes.iter().any(FieldBox::is_everything);
-    if let Some(at) = block.rules.iter().position(decided) {
-        block.default = block
-            .rules
-            .get(at)
-            .map_or(block.default, |rule| rule.verdict);
-        block.rules.truncate(at);
-    }
-    block
+    block.settled()
 }
 
 struct Chains<'a> {
@@ -235,17 +231,62 @@ impl Chains<'_> {
         title: &str,
         text: &mut Text,
     ) -> Result<(), Refusal> {
-        let stages = stages(block);
-        if stages.is_empty() {
+        if stages(block).is_empty() {
             return Ok(());
         }
+        self.whole(block, name, title, 0, text)
+    }
+
+    /// A chain and those of its parts; `depth` of them lead here.
+    fn whole(
+        &self,
+        block: &Block,
+        name: &str,
+        title: &str,
+        depth: usize,
+        text: &mut Text,
+    ) -> Result<(), Refusal> {
         let mut lines = Text {
             depth: 2,
             ..Text::default()
         };
+        let cut = parts::cut(block).filter(|_| depth < parts::DEEPEST);
+        if let Some(cut) = &cut
+            && let Some(key) = Key::new(cut.field, block.guard)
+        {
+            lines.open(&format!(
+                "{} vmap {{",
+                key.leading(cut.free, cut.field.width())
+            ));
+            for ((range, part), number) in cut.parts.iter().zip(1..) {
+                let there = format!("{name}_part{number}");
+                let about = format!("{title}, {} {}", key.load, key.range(*range));
+                self.whole(part, &there, &about, depth + 1, text)?;
+                lines.line(&format!("{} : goto {there},", key.value(range.low)));
+            }
+            lines.close();
+        }
+        let block = cut.as_ref().map_or(block, |cut| &cut.rest);
+        self.rules(block, name, &mut lines, text)?;
+        text.comment(title);
+        text.open(&format!("chain {name} {{"));
+        text.written.push_str(&lines.written);
+        text.line(self.statement(block.default));
+        text.close();
+        Ok(())
+    }
+
+    /// The rules of a block, and the sets that they use.
+    fn rules(
+        &self,
+        block: &Block,
+        name: &str,
+        lines: &mut Text,
+        text: &mut Text,
+    ) -> Result<(), Refusal> {
         let mut names = BTreeMap::new();
         text.blank();
-        for stage in &stages {
+        for stage in &stages(block) {
             let verdict = stage.verdict.keyword();
             let sets = format!("{name}_{verdict}");
             lines.comment(&format!("{}: {verdict}", rule_numbers(&stage.sources)));
@@ -270,11 +311,6 @@ impl Chains<'_> {
                 lines.line(format!("{line} {statement}").trim_start());
             }
         }
-        text.comment(title);
-        text.open(&format!("chain {name} {{"));
-        text.written.push_str(&lines.written);
-        text.line(self.statement(block.default));
-        text.close();
         Ok(())
     }
 
@@ -405,76 +441,5 @@ fn describe(guard: Guard) -> String {
     match guard.tagged {
         Some(true) => format!("tagged: {headers}"),
         _ => headers,
-    }
-}
-
-/// Numbers of policy rules as they are counted by people: `rules 3-5, 9`.
-fn rule_numbers(sources: &BTreeSet<usize>) -> String {
-    /// Of so many ranges, the rest is only counted.
-    const SHOWN: usize = 12;
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for number in sources.iter().map(|source| source + 1) {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    let word = if sources.len() == 1 { "rule" } else { "rules" };
-    let shown: Vec<String> = ranges
-        .iter()
-        .take(SHOWN)
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        })
-        .collect();
-    let hidden: usize = ranges
-        .iter()
-        .skip(SHOWN)
-        .map(|(first, last)| last - first + 1)
-        .sum();
-    let more = if hidden > 0 {
-        format!(" and {hidden} more")
-    } else {
-        String::new()
-    };
-    format!("{word} {}{more}", shown.join(", "))
-}
-
-/// Indented lines.
-#[derive(Debug, Default)]
-struct Text {
-    written: String,
-    depth: usize,
-}
-
-impl Text {
-    fn line(&mut self, line: &str) {
-        for _ in 0..self.depth {
-            self.written.push_str("    ");
-        }
-        self.written.push_str(line);
-        self.written.push('\n');
-    }
-
-    fn blank(&mut self) {
-        self.written.push('\n');
-    }
-
-    fn comment(&mut self, text: &str) {
-        self.line(&format!("# {text}"));
-    }
-
-    fn open(&mut self, line: &str) {
-        self.line(line);
-        self.depth += 1;
-    }
-
-    fn close(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
-        self.line("}");
     }
 }

@@ -230,6 +230,27 @@ fn concatenation(dice: &mut Dice, view: &View<'_>, verdicts: bool) -> String {
     )
 }
 
+/// A map from the leading bits of a field to verdicts.
+fn leading_bits(dice: &mut Dice, view: &View<'_>) -> String {
+    let (field, bit, width) = dice.of(&[
+        ("ip saddr", 96, 32),
+        ("ip daddr", 128, 32),
+        ("@nh,128,32", 128, 32),
+        ("@nh,160,16", 160, 16),
+        ("@nh,336,16", 336, 16),
+    ]);
+    let free = dice.below(u64::from(width)) as u32;
+    let mask = (u64::MAX << free) & (u64::MAX >> (64 - width));
+    let here = view.bits(dice, bit, width) & mask;
+    let there = (here ^ (1 << free)) & mask;
+    let (one, two) = (verdict(dice), verdict(dice));
+    if field.starts_with("ip") {
+        let [mask, here, there] = [mask, here, there].map(address);
+        return format!("{field} & {mask} vmap {{ {here} : {one}, {there} : {two} }}");
+    }
+    format!("{field} & {mask:#x} vmap {{ {here} : {one}, {there} : {two} }}")
+}
+
 fn verdict(dice: &mut Dice) -> String {
     dice.of(&[
         "accept",
@@ -267,8 +288,11 @@ fn rule(dice: &mut Dice, view: &View<'_>, calls: bool) -> String {
             _ => raw(dice, view),
         });
     }
-    if kind < 9 && calls && dice.below(5) == 0 {
-        parts.push(concatenation(dice, view, true));
+    if kind < 9 && calls && dice.below(4) == 0 {
+        parts.push(match dice.below(2) {
+            0 => concatenation(dice, view, true),
+            _ => leading_bits(dice, view),
+        });
         return parts.join(" ");
     }
     let ending = ending(dice);

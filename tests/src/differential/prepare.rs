@@ -19,7 +19,7 @@ use super::offload::{Dress, dress};
 use super::way::open_to;
 use super::{IFB, VIF};
 use crate::generate::frame::frame;
-use crate::generate::policy::{Terms, policy, tabular};
+use crate::generate::policy::{Terms, crowded, policy, tabular};
 use crate::generate::realistic;
 use crate::{captures, examples};
 
@@ -115,7 +115,9 @@ impl Supply {
             Kind::Nft | Kind::Bpf => Terms::All,
             Kind::U32 | Kind::Flower => Terms::U32,
         };
-        if self.made.is_multiple_of(3) {
+        if self.backend == Kind::Nft && self.made.is_multiple_of(8) {
+            draw(&crowded(), &mut self.runner)
+        } else if self.made.is_multiple_of(3) {
             draw(&tabular(terms), &mut self.runner)
         } else {
             draw(&policy(terms, 6), &mut self.runner)

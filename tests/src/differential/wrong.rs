@@ -8,7 +8,7 @@ use compiler::edges::Edges;
 use compiler::hook;
 use compiler::verify::{self, verify_equivalent};
 use policy_lang::Space;
-use policy_lang::policy::Policy;
+use policy_lang::policy::{Policy, Verdict};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -16,6 +16,7 @@ use super::batch::{Case, Fate, Offload, Shot};
 use super::prepare::{rules, shot};
 use super::{IFB, VIF};
 use crate::examples;
+use crate::generate::realistic;
 use crate::mutate::mutant;
 
 /// Frames per mutant, aimed at the policy.
@@ -34,7 +35,7 @@ pub struct Wrong {
     pub same: bool,
 }
 
-/// Makes `count` mutants of the rules of the examples that the read-back understands.
+/// Makes `count` mutants of the rules of the examples and of a long list that the read-back understands.
 ///
 /// # Panics
 /// When an example can't be compiled.
@@ -43,15 +44,15 @@ pub fn mutants(backend: Kind, seed: u64, count: usize) -> Vec<Wrong> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let list = realistic::policy(200, Verdict::Buffer);
+    let list = (String::from("list"), examples::checked("list", &list));
     let policies: Vec<(String, Policy, String)> = examples::all()
         .into_iter()
-        .map(|example| {
-            let rules = rules(backend, &example.name, &example.policy);
-            (
-                example.name,
-                example.policy,
-                rules.expect("examples compile"),
-            )
+        .map(|example| (example.name, example.policy))
+        .chain([list])
+        .map(|(name, policy)| {
+            let rules = rules(backend, &name, &policy).expect("examples compile");
+            (name, policy, rules)
         })
         .collect();
     let mut made = Vec::new();

@@ -140,20 +140,21 @@ pub fn tabular_of(terms: Terms, rules: std::ops::Range<usize>) -> impl Strategy<
         });
         proptest::collection::vec(rule, rules.clone())
     });
-    (rules, verdict()).prop_map(|(rules, default)| Policy {
+    (rules, verdict()).prop_map(|(rules, default)| of_tests(rules, default))
+}
+
+/// Rules that ask for all of these at once.
+fn of_tests(rules: Vec<(Verdict, Vec<Test>)>, default: Verdict) -> Policy {
+    let condition = |test| Condition::Test {
+        test,
+        span: Span::default(),
+    };
+    Policy {
         rules: rules
             .into_iter()
             .map(|(verdict, tests)| Rule {
                 verdict,
-                condition: Condition::All(
-                    tests
-                        .into_iter()
-                        .map(|test| Condition::Test {
-                            test,
-                            span: Span::default(),
-                        })
-                        .collect(),
-                ),
+                condition: Condition::All(tests.into_iter().map(condition).collect()),
                 because: None,
                 span: Span::default(),
             })
@@ -162,6 +163,47 @@ pub fn tabular_of(terms: Terms, rules: std::ops::Range<usize>) -> impl Strategy<
         default_span: Some(Span::default()),
         expectations: Vec::new(),
         gate: Gate::default(),
+    }
+}
+
+/// A policy of so many rules that the nft back end cuts it into parts: about UDP, with a prefix and a range of
+/// ports each; one in eight lacks one of them or asks for much.
+pub fn crowded() -> impl Strategy<Value = Policy> {
+    use Field::{Dport, Dst4, Dst6, Protocol, Sport, Src4, Src6};
+    let fields = proptest::sample::select(vec![Src4, Dst4, Src6, Dst6])
+        .prop_flat_map(|address| (Just(address), proptest::sample::select(vec![Sport, Dport])));
+    let rules = fields.prop_flat_map(|(address, port)| {
+        let rule = (verdict(), 0_u8..16, near(address), near(port)).prop_map(
+            move |(verdict, kind, prefix, ports)| {
+                let all = |field: Field| ValueSet::range(1, max_value(field.width()) / 2);
+                let (prefix, ports) = match kind {
+                    0 => (Some(all(address)), Some(ports)),
+                    1 => (Some(prefix), Some(all(port))),
+                    2 => (None, Some(ports)),
+                    3 => (Some(prefix), None),
+                    _ => (Some(prefix), Some(ports)),
+                };
+                let udp = Test::Field(Protocol, ValueSet::single(17));
+                let prefix = prefix.map(|values| Test::Field(address, values));
+                let ports = ports.map(|values| Test::Field(port, values));
+                let tests = [Some(udp), prefix, ports];
+                (verdict, tests.into_iter().flatten().collect())
+            },
+        );
+        proptest::collection::vec(rule, 320..400)
+    });
+    (rules, verdict()).prop_map(|(rules, default)| of_tests(rules, default))
+}
+
+/// A prefix or a short range in the thousandth part of all values around one of the pool.
+fn near(field: Field) -> impl Strategy<Value = ValueSet> {
+    let (width, spread) = (field.width(), field.width().min(32) / 2);
+    (pool(field), 0..max_value(spread), 0..spread / 2).prop_map(move |(around, at, free)| {
+        let low = around
+            .saturating_add(at << (width / 8))
+            .min(max_value(width));
+        let low = low >> free << free;
+        ValueSet::range(low, low | max_value(free))
     })
 }
 

@@ -161,7 +161,8 @@ impl Key {
         self.mask.is_some() || !self.is_point(range)
     }
 
-    fn value(&self, value: u128) -> String {
+    /// A single value of the load as nft reads it.
+    pub(super) fn value(&self, value: u128) -> String {
         match self.spelling {
             Spelling::Decimal => value.to_string(),
             Spelling::Hex(digits) => format!("0x{value:0digits$x}"),
@@ -170,6 +171,16 @@ impl Key {
                 |bits| Ipv4Addr::from(bits).to_string(),
             ),
             Spelling::Ipv6 => Ipv6Addr::from(value).to_string(),
+        }
+    }
+
+    /// The expression of a field of whole bytes without so many of its last bits.
+    pub(super) fn leading(&self, free: u32, width: u32) -> String {
+        let mask = max_value(width) & !max_value(free);
+        match (free, self.spelling) {
+            (0, _) => self.load.clone(),
+            (_, Spelling::Ipv4 | Spelling::Ipv6) => format!("{} & {}", self.load, self.value(mask)),
+            _ => format!("{} & {mask:#x}", self.load),
         }
     }
 

@@ -294,6 +294,18 @@ fn elements_of(one: &FieldBox) -> usize {
     })
 }
 
+/// How many elements a box is in sets that have intervals.
+pub(super) fn weight(one: &FieldBox) -> usize {
+    let ranges = || one.fields.values().map(ValueSet::ranges);
+    if ranges().flatten().all(|range| range.low == range.high) {
+        0
+    } else if is_wide(one) {
+        ranges().map(<[Range]>::len).sum()
+    } else {
+        elements_of(one)
+    }
+}
+
 fn is_wide(one: &FieldBox) -> bool {
     let ranges: usize = one
         .fields
