@@ -17,10 +17,13 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::generate::policy::{Terms, condition, policy, tabular};
+use tests::generate::realistic;
 use tests::mutate::mutant;
 use tests::proof::{emit, target};
 use tests::skip;
 use tests::smt::{Answer, Solver};
+
+use crate::proof::from_text;
 
 /// Larger lists than these take a solver minutes.
 const LONGEST: usize = 4_000;
@@ -308,6 +311,26 @@ fn agrees_about_rules(test: &str, kind: Kind, seed: u8) {
 #[test]
 fn a_solver_agrees_about_nft_rules() {
     agrees_about_rules("a_solver_agrees_about_nft_rules", Kind::Nft, 22);
+}
+
+/// Rules in parts, and such with another part in the place of one.
+#[test]
+fn a_solver_agrees_about_nft_rules_in_parts() {
+    let Some(solver) = solver("a_solver_agrees_about_nft_rules_in_parts") else {
+        return;
+    };
+    let policy = from_text(&realistic::prefixes(140, Verdict::Bypass));
+    let rules = emit(Kind::Nft, &policy).unwrap();
+    assert_eq!(judge(&solver, Kind::Nft, &policy, &rules), Some([true; 2]));
+    for (right, wrong, no_leak) in [
+        ("10.0.64.0 : goto v4_udp_part2", "10.0.64.0 : accept", false),
+        ("255.255.192.0 vmap", "255.255.128.0 vmap", true),
+    ] {
+        assert!(rules.contains(right), "{rules}");
+        let rules = rules.replacen(right, wrong, 1);
+        let found = judge(&solver, Kind::Nft, &policy, &rules);
+        assert_eq!(found, Some([no_leak, false]), "{wrong}");
+    }
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(super) fn table() -> anyhow::Result<String> {
          sent through a veth pair. A cell is the additional time as a part of the bare packet's, both measured\n\
          next to each other; – is a set that is refused. \"Ranges\" are the policies of the other benchmarks,\n\
          \"prefixes\" have a prefix and one of fifty ports in each rule.\n\n\
-         On the machine at hand: {} packets, the median of {} rounds.\n\n",
+         On the machine at hand, by its clock, so that what else runs there shows: {} packets, the median of\n\
+         {} rounds.\n\n",
         EFFORT.frames, EFFORT.rounds
     );
     text.push_str(&said(cost::table(EFFORT, files.path())));
