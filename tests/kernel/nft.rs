@@ -20,7 +20,7 @@ use proptest::prop_oneof;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::generate::frame::frame;
-use tests::generate::policy::{Terms, policy, tabular};
+use tests::generate::policy::{Terms, crowded, policy, tabular};
 use tests::netlab::{Lab, Observed};
 
 use crate::Here;
@@ -137,7 +137,11 @@ fn every_ruleset_lists() -> Result<(), Failed> {
     let file = directory.path().join("rules.nft");
     let mut runner = runner();
     let policies = prop_oneof![policy(Terms::All, 12), tabular(Terms::All)];
-    for (policy, rules) in chosen(40, &policies, &mut runner)? {
+    let mut chosen = chosen(40, &policies, &mut runner)?;
+    for _ in 0..2 {
+        chosen.push(expressible(&crowded(), &mut runner)?);
+    }
+    for (policy, rules) in chosen {
         fs::write(&file, &rules)?;
         lab.shell(&format!("nft -f {}", file.display()))
             .map_err(|error| format!("{error}\n{rules}"))?;

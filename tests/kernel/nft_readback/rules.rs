@@ -239,7 +239,7 @@ fn leading_bits(dice: &mut Dice, view: &View<'_>) -> String {
         ("@nh,160,16", 160, 16),
         ("@nh,336,16", 336, 16),
     ]);
-    let free = dice.below(u64::from(width)) as u32;
+    let free = dice.below(width) as u32;
     let mask = (u64::MAX << free) & (u64::MAX >> (64 - width));
     let here = view.bits(dice, bit, width) & mask;
     let there = (here ^ (1 << free)) & mask;
