@@ -15,8 +15,6 @@ mod parts;
 mod stages;
 mod tables;
 
-use std::collections::BTreeMap;
-
 use policy_lang::Verdict;
 use policy_lang::field::{ETHERTYPE_VLAN, FRAGMENT_MASK, Family, Field, Transport};
 use policy_lang::policy::Policy;
@@ -24,6 +22,7 @@ use policy_lang::policy::Policy;
 use self::key::Key;
 use self::lines::{Text, rule_numbers};
 use self::stages::stages;
+use self::tables::Names;
 use super::{Kind, Refusal, Target, span_of};
 use crate::hook::ETHERTYPE_8021AD;
 use crate::ir::{Block, FlatRule, Guard, Program, Shape};
@@ -234,7 +233,7 @@ impl Chains<'_> {
         if stages(block).is_empty() {
             return Ok(());
         }
-        self.whole(block, name, title, 0, text)
+        self.whole(block, name, title, 0, (&mut Names::default(), text))
     }
 
     /// A chain and those of its parts; `depth` of them lead here.
@@ -244,7 +243,7 @@ impl Chains<'_> {
         name: &str,
         title: &str,
         depth: usize,
-        text: &mut Text,
+        (names, text): (&mut Names, &mut Text),
     ) -> Result<(), Refusal> {
         let mut lines = Text {
             depth: 2,
@@ -261,13 +260,13 @@ impl Chains<'_> {
             for ((range, part), number) in cut.parts.iter().zip(1..) {
                 let there = format!("{name}_part{number}");
                 let about = format!("{title}, {} {}", key.load, key.range(*range));
-                self.whole(part, &there, &about, depth + 1, text)?;
+                self.whole(part, &there, &about, depth + 1, (names, text))?;
                 lines.line(&format!("{} : goto {there},", key.value(range.low)));
             }
             lines.close();
         }
         let block = cut.as_ref().map_or(block, |cut| &cut.rest);
-        self.rules(block, name, &mut lines, text)?;
+        self.rules(block, name, &mut lines, (names, text))?;
         text.comment(title);
         text.open(&format!("chain {name} {{"));
         text.written.push_str(&lines.written);
@@ -282,15 +281,14 @@ impl Chains<'_> {
         block: &Block,
         name: &str,
         lines: &mut Text,
-        text: &mut Text,
+        (names, text): (&mut Names, &mut Text),
     ) -> Result<(), Refusal> {
-        let mut names = BTreeMap::new();
         text.blank();
         for stage in &stages(block) {
             let verdict = stage.verdict.keyword();
             let sets = format!("{name}_{verdict}");
             lines.comment(&format!("{}: {verdict}", rule_numbers(&stage.sources)));
-            let rules = tables::write(&stage.boxes, block.guard, &sets, &mut names)
+            let rules = tables::write(&stage.boxes, block.guard, &sets, names)
                 .map_err(|key::UnseenLength| self.refusal(block))?;
             for table in rules.tables {
                 text.open(&format!("set {} {{", table.name));

@@ -167,13 +167,13 @@ fn of_tests(rules: Vec<(Verdict, Vec<Test>)>, default: Verdict) -> Policy {
 }
 
 /// A policy of so many rules that the nft back end cuts it into parts: about UDP, with a prefix and a range of
-/// ports each; one in eight lacks one of them or asks for much.
+/// ports each; one in sixteen lacks one of them or asks for much.
 pub fn crowded() -> impl Strategy<Value = Policy> {
     use Field::{Dport, Dst4, Dst6, Protocol, Sport, Src4, Src6};
     let fields = proptest::sample::select(vec![Src4, Dst4, Src6, Dst6])
         .prop_flat_map(|address| (Just(address), proptest::sample::select(vec![Sport, Dport])));
     let rules = fields.prop_flat_map(|(address, port)| {
-        let rule = (verdict(), 0_u8..16, near(address), near(port)).prop_map(
+        let rule = (verdict(), 0_u8..64, near(address), near(port)).prop_map(
             move |(verdict, kind, prefix, ports)| {
                 let all = |field: Field| ValueSet::range(1, max_value(field.width()) / 2);
                 let (prefix, ports) = match kind {

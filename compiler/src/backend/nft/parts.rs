@@ -24,8 +24,9 @@ const MOST_PARTS: usize = 1_024;
 /// A range in more parts than these does not make parts, but is asked for in those that are there
 /// anyhow, and behind them all.
 const NARROW: u128 = 4;
-/// All parts together have at most so many times the elements of the block.
-const MOST_COPIES: usize = 2;
+/// All parts together have at most so many hundredths of the elements of the block. What is in each part
+/// makes the proof long.
+const MOST_COPIES: usize = 125;
 /// Parts are cut again, but no deeper than this; the kernel allows sixteen chains.
 pub(super) const DEEPEST: usize = 3;
 /// The fields that may be cut: whole bytes of which a VM's rules have many values.
@@ -115,7 +116,7 @@ impl Spans {
         let mut choices = Vec::new();
         for free in (0..self.field.width()).rev() {
             let (choice, copies) = self.without(free);
-            if choice.parts > MOST_PARTS || copies > all.saturating_mul(MOST_COPIES) {
+            if choice.parts > MOST_PARTS || copies > all.saturating_mul(MOST_COPIES) / 100 {
                 break;
             }
             if choice.parts > 1 && choice.size <= all / 2 {

@@ -41,6 +41,15 @@ pub(super) struct Table {
     pub(super) elements: Vec<String>,
 }
 
+/// The sets of a block and its parts.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// How often each name was wanted.
+    wanted: BTreeMap<String, usize>,
+    /// The name of the set with this key and these elements: parts share what is in all of them.
+    sets: BTreeMap<(String, Vec<String>), String>,
+}
+
 /// What a stage becomes.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
@@ -50,8 +59,7 @@ pub(super) struct Rules {
     pub(super) lines: Vec<String>,
 }
 
-/// Writes the boxes of one stage. Names of sets begin with `name`; how often each has been wanted
-/// is counted in `used`.
+/// Writes the boxes of one stage. Names of new sets begin with `name`; those of `names` are there.
 ///
 /// # Errors
 ///
@@ -60,12 +68,12 @@ pub(super) fn write(
     boxes: &[&FieldBox],
     guard: Guard,
     name: &str,
-    used: &mut BTreeMap<String, usize>,
+    names: &mut Names,
 ) -> Result<Rules, UnseenLength> {
     let mut writer = Writer {
         guard,
         name,
-        used,
+        names,
         rules: Rules::default(),
     };
     // What is asked beside a set, and the fields of the set.
@@ -100,8 +108,7 @@ fn beside(one: &FieldBox) -> FieldBox {
 struct Writer<'a> {
     guard: Guard,
     name: &'a str,
-    /// How often a name was wanted.
-    used: &'a mut BTreeMap<String, usize>,
+    names: &'a mut Names,
     rules: Rules,
 }
 
@@ -185,14 +192,8 @@ impl Writer<'_> {
                     .any(|r| keys.iter().any(|(f, key)| f == field && !key.is_point(*r)))
             })
         });
-        let table = Table {
-            name: self.fresh(fields),
-            key: loads.join(" . "),
-            intervals,
-            elements: elements.iter().map(spelled).collect(),
-        };
-        asked.push(format!("{} @{}", table.key, table.name));
-        self.rules.tables.push(table);
+        let elements = elements.iter().map(spelled).collect();
+        asked.push(self.asked(fields, loads.join(" . "), intervals, elements));
         self.rules.lines.push(asked.join(" "));
         Ok(())
     }
@@ -239,15 +240,31 @@ impl Writer<'_> {
             ),
             None => (key.load, ranges),
         };
-        let table = Table {
-            name: self.fresh(&[field]),
-            key: load,
+        Ok(self.asked(&[field], load, intervals, elements))
+    }
+
+    /// What asks whether a key is in the set of these elements, which is made if there is none.
+    fn asked(
+        &mut self,
+        fields: &[Field],
+        key: String,
+        intervals: bool,
+        elements: Vec<String>,
+    ) -> String {
+        let content = (key, elements);
+        if let Some(name) = self.names.sets.get(&content) {
+            return format!("{} @{name}", content.0);
+        }
+        let name = self.fresh(fields);
+        let asked = format!("{} @{name}", content.0);
+        self.names.sets.insert(content.clone(), name.clone());
+        self.rules.tables.push(Table {
+            name,
+            key: content.0,
             intervals,
-            elements,
-        };
-        let asked = format!("{} @{}", table.key, table.name);
-        self.rules.tables.push(table);
-        Ok(asked)
+            elements: content.1,
+        });
+        asked
     }
 
     /// A second field for a key, and the range of all values that it has in this block.
@@ -278,7 +295,7 @@ impl Writer<'_> {
     fn fresh(&mut self, fields: &[Field]) -> String {
         let names: Vec<&str> = fields.iter().map(|&field| word(field)).collect();
         let wanted = format!("{}_{}", self.name, names.join("_"));
-        let count = self.used.entry(wanted.clone()).or_default();
+        let count = self.names.wanted.entry(wanted.clone()).or_default();
         *count += 1;
         match count {
             1 => wanted,
