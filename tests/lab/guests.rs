@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tests::captures;
-use tests::lab::guest::Clock;
 use tests::lab::image::Extra;
+use tests::lab::qemu::Clock;
 use tests::lab::{Kernel, LabError};
 
 use station::Station;

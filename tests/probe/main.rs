@@ -8,9 +8,10 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::lab::cache::Cache;
-use tests::lab::guest::{Guest, Size};
+use tests::lab::guest::Guest;
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::{Job, Outcome};
+use tests::lab::qemu::Size;
 use tests::lab::{Kernel, LabError, build};
 
 /// One line per row, without the versions of tools.

@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod modules;
 pub mod packages;
 pub mod protocol;
+pub mod qemu;
 pub mod root;
 pub mod rust;
 

@@ -8,9 +8,10 @@ use tempfile::TempDir;
 use tests::kmod;
 use tests::kmod::build::With;
 use tests::lab::cache::Cache;
-use tests::lab::guest::{self, Clock, Guest, Size};
+use tests::lab::guest::Guest;
 use tests::lab::image::{self, Extra, Image};
 use tests::lab::protocol::Job;
+use tests::lab::qemu::{self, Clock, Size};
 use tests::lab::{Kernel, LabError, modules};
 
 use super::Luggage;
@@ -155,7 +156,7 @@ impl Station {
 
     fn boot(&mut self, init: &Path, extras: &[Extra], clock: Clock) -> Result<Guest, LabError> {
         if self.image.is_none() {
-            guest::find_qemu()?;
+            qemu::find_qemu()?;
             let cache = Cache::open()?;
             let mut extras = extras.to_vec();
             match self.modules(&cache) {

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use tests::cost::{self, Effort};
 use tests::lab::cache::Cache;
-use tests::lab::guest::{Clock, Guest, Size};
+use tests::lab::guest::Guest;
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::Job;
+use tests::lab::qemu::{Clock, Size};
 use tests::lab::{Kernel, LabError, build};
 
 /// How much is measured on the machine at hand.

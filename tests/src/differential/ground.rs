@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use super::answer::Answer;
 use super::batch::{self, Case};
 use crate::lab::cache::Cache;
-use crate::lab::guest::{Clock, Guest, Size};
+use crate::lab::guest::Guest;
 use crate::lab::image::{self, Extra};
 use crate::lab::protocol::{Job, Outcome};
+use crate::lab::qemu::{Clock, Size};
 use crate::lab::{Kernel, LabError, Target, build};
 
 /// A kernel that cases can be put to.

@@ -4,8 +4,8 @@
 
 use std::fs;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,25 +15,15 @@ use tempfile::TempDir;
 
 use super::LabError;
 use super::image::Image;
-use super::protocol::{Ended, File, Frame, Hello, Job, Outcome, PORT, VERSION};
+use super::protocol::{Ended, File, Frame, Hello, Job, Outcome, VERSION};
+use super::qemu::{Accelerator, Clock, Link, QEMU, Size, command, find_qemu};
 
-const QEMU: &str = "qemu-system-x86_64";
 /// A guest that has not said hello by then never will. A busy machine takes half a minute.
 const BOOT: Duration = Duration::from_secs(180);
 /// The same with KVM, which may hang where it does not work; then TCG takes over.
 const BOOT_KVM: Duration = Duration::from_secs(15);
 /// A guest ends its jobs itself; so long after their limit, the guest is dead.
 const GRACE: Duration = Duration::from_secs(30);
-/// No console output is of interest, warnings of the kernel are. On a busy machine the timer of a guest
-/// may come too late for the test that the kernel makes of it, and it would panic.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
-    mitigations=off nokaslr norandmaps random.trust_cpu=on net.ifnames=0 no_timer_check";
-/// Of Xen. The memory beyond dom0's is for the domains that it starts.
-const HYPERVISOR_ARGUMENTS: &str = "console=com1 com1=115200,8n1 dom0_mem=900M,max:900M \
-    dom0_max_vcpus=1 loglvl=warning guest_loglvl=warning sched=credit2";
-/// Of the kernel in dom0, whose console is Xen's.
-const DOM0_ARGUMENTS: &str = "console=hvc0 quiet loglevel=5 panic=-1 oops=panic nowatchdog \
-    random.trust_cpu=on net.ifnames=0";
 /// What a kernel writes when it is broken.
 const CRASHES: [&str; 6] = [
     "Kernel panic",
@@ -43,89 +33,6 @@ const CRASHES: [&str; 6] = [
     "WARNING: CPU:",
     "Call Trace:",
 ];
-
-/// What QEMU computes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accelerator {
-    /// QEMU's own translator, which works everywhere.
-    Tcg,
-    /// The processor's help through /dev/kvm.
-    Kvm,
-}
-
-impl Accelerator {
-    /// TCG, unless LAB_ACCEL=kvm asks for more.
-    #[must_use]
-    pub fn wanted() -> Self {
-        match std::env::var_os("LAB_ACCEL") {
-            Some(value) if value == "kvm" => Self::Kvm,
-            _ => Self::Tcg,
-        }
-    }
-}
-
-/// What a guest's clock goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// The clock of this machine.
-    Wall,
-    /// A nanosecond for each instruction, and a jump over times in which the guest sleeps (QEMU's
-    /// `-icount`). What is measured by it, and what is waited for, is the same on a busy machine. TCG
-    /// only; several processors take turns.
-    Instructions,
-}
-
-/// What chooses the clock.
-const CLOCK: &str = "LAB_CLOCK";
-
-impl Clock {
-    /// What LAB_CLOCK asks for, `wall` or `instructions`, or else `usual`. Only TCG counts instructions, so
-    /// with KVM the clock is then that of the wall. Another word is refused by [`Guest::boot`].
-    #[must_use]
-    pub fn asked_or(usual: Self) -> Self {
-        match std::env::var(CLOCK).as_deref() {
-            Ok("wall") => Self::Wall,
-            Ok("instructions") => Self::Instructions,
-            _ if Accelerator::wanted() == Accelerator::Kvm => Self::Wall,
-            _ => usual,
-        }
-    }
-
-    /// Whether LAB_CLOCK says what is known.
-    fn is_asked_well() -> Result<(), LabError> {
-        let Some(asked) = std::env::var_os(CLOCK) else {
-            return Ok(());
-        };
-        match asked == "wall" || asked == "instructions" {
-            true => Ok(()),
-            false => Err(LabError::Guest(format!(
-                "{CLOCK} is `{}`; write `wall` or `instructions`, or leave it out",
-                asked.display()
-            ))),
-        }
-    }
-}
-
-/// The size of a guest, and its clock.
-#[derive(Clone, Debug)]
-pub struct Size {
-    /// Memory in MiB.
-    pub memory: u32,
-    /// Processors.
-    pub processors: u32,
-    /// What its clock goes by.
-    pub clock: Clock,
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self {
-            memory: 512,
-            processors: 1,
-            clock: Clock::asked_or(Clock::Wall),
-        }
-    }
-}
 
 /// A running guest; killed when dropped.
 #[derive(Debug)]
@@ -141,40 +48,35 @@ pub struct Guest {
     _place: TempDir,
 }
 
-/// Whether this machine has QEMU.
-///
-/// # Errors
-/// [`LabError::Unavailable`] when it has not.
-pub fn find_qemu() -> Result<(), LabError> {
-    let found = Command::new(QEMU).arg("--version").output();
-    match found {
-        Ok(output) if output.status.success() => Ok(()),
-        _ => Err(LabError::Unavailable(format!(
-            "no `{QEMU}` (Debian package qemu-system-x86)"
-        ))),
-    }
-}
-
 impl Guest {
     /// Boots the image and waits until the guest is ready.
     ///
     /// # Errors
     /// When there is no QEMU, or the guest did not come up, with what its console shows.
     pub fn boot(image: &Image, size: &Size) -> Result<Self, LabError> {
+        Self::boot_linked(image, size, &[])
+    }
+
+    /// The same with cables to other guests.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`].
+    pub fn boot_linked(image: &Image, size: &Size, links: &[Link]) -> Result<Self, LabError> {
         find_qemu()?;
         Clock::is_asked_well()?;
         if Accelerator::wanted() == Accelerator::Kvm {
-            match Self::start(image, size, Accelerator::Kvm, BOOT_KVM) {
+            match Self::start(image, size, links, Accelerator::Kvm, BOOT_KVM) {
                 Err(error) => eprintln!("lab: no guest with KVM, using TCG: {error}"),
                 booted => return booted,
             }
         }
-        Self::start(image, size, Accelerator::Tcg, BOOT)
+        Self::start(image, size, links, Accelerator::Tcg, BOOT)
     }
 
     fn start(
         image: &Image,
         size: &Size,
+        links: &[Link],
         accelerator: Accelerator,
         limit: Duration,
     ) -> Result<Self, LabError> {
@@ -183,7 +85,7 @@ impl Guest {
         let socket = place.path().join("port");
         let console = place.path().join("console");
         let listener = UnixListener::bind(&socket).map_err(LabError::io("can't make a socket"))?;
-        let mut qemu = command(image, size, accelerator, &socket, &console)
+        let mut qemu = command(image, size, links, accelerator, &socket, &console)
             .spawn()
             .map_err(LabError::io(QEMU))?;
         let (stream, frames) = match listen(&listener, &mut qemu) {
@@ -405,54 +307,6 @@ fn listen(
         }
     });
     Ok((writer, frames))
-}
-
-fn command(
-    image: &Image,
-    size: &Size,
-    accelerator: Accelerator,
-    socket: &Path,
-    console: &Path,
-) -> Command {
-    let mut qemu = Command::new(QEMU);
-    qemu.args(["-nodefaults", "-no-user-config", "-display", "none"]);
-    qemu.args(["-no-reboot", "-machine", "q35"]);
-    match accelerator {
-        // A paravirtual kernel trips over what the largest processor of QEMU has.
-        _ if image.hypervisor.is_some() => qemu.args(["-accel", "tcg", "-cpu", "qemu64"]),
-        Accelerator::Tcg => qemu.args(["-accel", "tcg", "-cpu", "max"]),
-        Accelerator::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
-    };
-    if size.clock == Clock::Instructions {
-        qemu.args(["-icount", "shift=0,sleep=off"]);
-    }
-    qemu.arg("-smp").arg(size.processors.to_string());
-    qemu.arg("-m").arg(format!("{}M", size.memory));
-    match &image.hypervisor {
-        None => {
-            qemu.arg("-kernel").arg(&image.kernel.image);
-            qemu.arg("-initrd").arg(image.initrd.path());
-            qemu.args(["-append", KERNEL_ARGUMENTS]);
-        }
-        // Multiboot modules: the kernel with its arguments, then its initramfs. A comma parts them.
-        Some(hypervisor) => {
-            let (kernel, initrd) = (image.kernel.image.display(), image.initrd.path().display());
-            qemu.arg("-kernel").arg(hypervisor);
-            qemu.args(["-append", HYPERVISOR_ARGUMENTS]);
-            qemu.arg("-initrd")
-                .arg(format!("{kernel} {DOM0_ARGUMENTS},{initrd}"));
-        }
-    }
-    qemu.args(["-device", "virtio-serial-pci"]);
-    qemu.arg("-chardev")
-        .arg(format!("socket,id=port,path={}", socket.display()));
-    qemu.arg("-device")
-        .arg(format!("virtserialport,chardev=port,name={PORT}"));
-    qemu.arg("-serial")
-        .arg(format!("file:{}", console.display()));
-    qemu.stdin(Stdio::null()).stdout(Stdio::null());
-    qemu.stderr(Stdio::piped());
-    qemu
 }
 
 /// What the console shows of a crash, from its first line on.

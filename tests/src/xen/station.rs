@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{dom0, domu, libxl};
 use crate::lab::cache::Cache;
-use crate::lab::guest::{Clock, Guest, Size};
+use crate::lab::guest::Guest;
 use crate::lab::image::{Extra, Image};
 use crate::lab::protocol::{Job, Outcome};
+use crate::lab::qemu::{Clock, Size};
 use crate::lab::{LabError, build};
 
 /// What runs first in a dom0.

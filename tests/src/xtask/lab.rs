@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use tests::lab::cache::Cache;
-use tests::lab::guest::{Guest, Size};
+use tests::lab::guest::Guest;
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::{Job, Outcome};
+use tests::lab::qemu::Size;
 use tests::lab::{Kernel, Target, build};
 
 const USAGE: &str = "\

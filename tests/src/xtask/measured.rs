@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use tests::lab::cache::Cache;
-use tests::lab::guest::{Clock, Guest, Size};
+use tests::lab::guest::Guest;
 use tests::lab::image::{self, Extra};
 use tests::lab::protocol::Job;
+use tests::lab::qemu::{Clock, Size};
 use tests::lab::{Kernel, Target, build};
 use tests::measure::{Caller, transcript};
 use tests::tshark;
