@@ -9,12 +9,21 @@
 //! Everything is made of Debian packages that are unpacked and never installed, in an initramfs: no disk, no
 //! mount and no root on the host. docs/xen.md says how to use it and what was measured.
 
+pub mod call;
+pub mod cut;
 pub mod dom0;
 pub mod domu;
+pub mod failover;
+pub mod frames;
 pub mod judge;
 pub mod libxl;
+pub mod pair;
+pub mod pictures;
 pub mod recording;
 pub mod report;
 pub mod run;
 pub mod station;
+pub mod streams;
+pub mod takeover;
 pub mod traffic;
+pub mod wire;

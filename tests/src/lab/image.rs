@@ -40,7 +40,7 @@ const PACKAGES: [&str; 20] = [
     "util-linux",
 ];
 /// Top directories that Debian has merged into `/usr`.
-const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+pub const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 /// What a guest without users, languages and manuals does not need, after merging.
 const LEFT_OUT: [&str; 14] = [
     "usr/share/",
@@ -291,7 +291,8 @@ fn pack(archive: &mut Archive, root: &Path, below: &str) -> Result<(), LabError>
 }
 
 /// `bin/ls` is `usr/bin/ls`.
-fn merged(path: &str) -> String {
+#[must_use]
+pub fn merged(path: &str) -> String {
     let top = path.split('/').next().unwrap_or_default();
     if MERGED.contains(&top) {
         format!("usr/{path}")
@@ -303,6 +304,22 @@ fn merged(path: &str) -> String {
 /// Our programs are linked against this machine's C library. A newer one runs what was linked
 /// against an older one, never the other way round; so the guest gets the newer of the two.
 fn pack_libc(archive: &mut Archive) -> Result<(), LabError> {
+    for (from, name) in host_libc()? {
+        let contents = fs::read(&from).map_err(LabError::io(from.display()))?;
+        archive.file(
+            &format!("usr/lib/x86_64-linux-gnu/{name}"),
+            0o755,
+            &contents,
+        );
+    }
+    Ok(())
+}
+
+/// The parts of this machine's C library that it has, and how programs call them.
+///
+/// # Errors
+/// When there is no GNU C library here.
+pub fn host_libc() -> Result<Vec<(PathBuf, &'static str)>, LabError> {
     let unavailable = |what: &str| LabError::Unavailable(format!("{what} of this machine's libc"));
     let own = std::env::current_exe().map_err(LabError::io("can't find this program"))?;
     let listing = run(Command::new("ldd").arg(own)).map_err(LabError::Unavailable)?;
@@ -323,17 +340,10 @@ fn pack_libc(archive: &mut Archive) -> Result<(), LabError> {
         "libresolv.so.2",
         "libutil.so.1",
     ];
-    let parts = parts.map(|part| (directory.join(part), part));
-    for (from, name) in parts.into_iter().chain([(loader, "ld-linux-x86-64.so.2")]) {
-        if let Ok(contents) = fs::read(&from) {
-            archive.file(
-                &format!("usr/lib/x86_64-linux-gnu/{name}"),
-                0o755,
-                &contents,
-            );
-        }
-    }
-    Ok(())
+    let mut parts: Vec<_> = parts.map(|part| (directory.join(part), part)).into();
+    parts.push((loader, "ld-linux-x86-64.so.2"));
+    parts.retain(|(path, _)| path.exists());
+    Ok(parts)
 }
 
 /// Whether the libc that `ldd --version` tells of is newer than the Debian package of that version.

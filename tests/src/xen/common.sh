@@ -20,10 +20,15 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 begun_or_over() { checkpoints_above "$1" || is_gone "$xl"; }
 
-# begin_replication SCRIPT INTERVAL: returns at the first checkpoint, which closes the plug. `xl` is its process.
+# begin_replication SCRIPT INTERVAL [ADDRESS]: to the backup at this address, or to nowhere. Returns at the first
+# checkpoint, which closes the plug. `xl` is its process.
 begin_replication() {
     before=$(grep -c 'action=0' "$TRACE/trace")
-    setsid xl remus -i "$2" -F -b -d -N "$1" guest nowhere >"$OUT/xl.log" 2>&1 &
+    if [ -n "${3-}" ]; then
+        setsid xl remus -i "$2" -F -d -N "$1" -s '' guest "exec lab-xen send $3" >"$OUT/xl.log" 2>&1 &
+    else
+        setsid xl remus -i "$2" -F -b -d -N "$1" guest nowhere >"$OUT/xl.log" 2>&1 &
+    fi
     xl=$!
     until_true 600 begun_or_over "$before"
     checkpoints_above "$before" && return

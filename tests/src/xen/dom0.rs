@@ -59,6 +59,8 @@ pub const DOMU_KERNEL: &str = "/lab/domu/vmlinuz";
 pub const DOMU_INITRD: &str = "/lab/domu/initrd";
 /// Xen's own script for network buffers, where libxl looks for it.
 pub const STOCK_SCRIPT: &str = "/etc/xen/scripts/remus-netbuf-setup";
+/// Debian's own libxl, to show what it lacks.
+pub const DEBIANS_LIBXL: &str = "/lab/debian/libxenlight.so.4.17";
 /// How libxl's file is called that programs load.
 const LIBXL: &str = "libxenlight.so.4.17";
 
@@ -87,6 +89,8 @@ pub fn build(
         apt.unpacked("xen", &packages)?
     };
     let mut extras = image::below(&packages)?;
+    let debian = extras.iter().find(|extra| extra.guest.contains(LIBXL));
+    let debian = debian.map(|extra| extra.host.clone());
     extras.retain(|extra| !extra.guest.contains(LIBXL) && !extra.guest.starts_with("/boot/"));
     let place = TempDir::new().map_err(LabError::io("can't make a directory"))?;
     let initrd = place.path().join("initrd");
@@ -96,6 +100,7 @@ pub fn build(
         guest: guest.to_owned(),
         strip: false,
     };
+    extras.extend(debian.map(|library| file(&library, DEBIANS_LIBXL)));
     extras.extend([
         file(
             &libxl.library,

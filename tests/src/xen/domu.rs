@@ -1,14 +1,13 @@
-//! The domU: a kernel and an initramfs with one program of ours, and nothing else to wait for.
+//! The domU: a kernel and an initramfs with one program of ours, and SIPp for a service that answers calls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::lab::cache::Cache;
 use crate::lab::cpio::Archive;
-use crate::lab::image;
+use crate::lab::image::{self, MERGED};
 use crate::lab::kernel::Files;
-use crate::lab::packages::{Apt, Release, run};
+use crate::lab::packages::{Apt, Release};
 use crate::lab::{Kernel, LabError, modules};
 
 /// Its interface, and what it gets.
@@ -17,6 +16,10 @@ pub const DEVICE: &str = "eth0";
 pub const ADDRESSES: [&str; 2] = ["10.9.0.2/24", "fd09::2/64"];
 /// Where its modules lie, in the order of their names.
 pub const MODULES: &str = "lab/modules";
+
+/// The service, what a terminal library wants to know, and a tool. The C library is this machine's, which our program
+/// needs; it has to be as new as Debian 12's.
+const SERVICE: [&str; 3] = ["ethtool", "ncurses-base", "sip-tester"];
 
 /// What `xl create` needs.
 #[derive(Debug)]
@@ -32,17 +35,23 @@ pub struct Domu {
 /// # Errors
 /// [`LabError::Unavailable`] when packages can't be had.
 pub fn build(cache: &Cache, program: &Path) -> Result<Domu, LabError> {
-    let (files, busybox) = {
+    let (files, busybox, service) = {
         let _lock = cache.lock()?;
         let files = Kernel::V6_1.fetch(cache)?;
         let apt = Apt::open(cache, Release::Bookworm)?;
-        let packages = apt.newest(&["busybox-static"])?;
+        let busybox = apt.newest(&["busybox-static"])?;
+        let mut service = apt.closure(&SERVICE)?;
+        service.retain(|package| package.name() != "libc6");
         (
             files,
-            apt.unpacked("busybox", &packages)?.join("bin/busybox"),
+            apt.unpacked("busybox", &busybox)?.join("bin/busybox"),
+            image::below(&apt.unpacked("domu", &service)?)?,
         )
     };
     let mut archive = Archive::new();
+    for top in MERGED {
+        archive.link(top, &format!("usr/{top}"));
+    }
     for directory in ["dev", "proc", "sys", "tmp"] {
         archive.directory(directory);
     }
@@ -52,10 +61,18 @@ pub fn build(cache: &Cache, program: &Path) -> Result<Domu, LabError> {
         archive.file(to, 0o755, &contents);
         Ok(())
     };
-    put("bin/busybox", &busybox)?;
-    for library in libraries(program)? {
-        put(library.to_string_lossy().trim_start_matches('/'), &library)?;
+    put("usr/bin/busybox", &busybox)?;
+    for file in service.iter().filter(|file| is_needed(&file.guest)) {
+        put(file.guest.trim_start_matches('/'), &file.host)?;
     }
+    for (library, name) in image::host_libc()? {
+        put(&format!("usr/lib/x86_64-linux-gnu/{name}"), &library)?;
+    }
+    archive.directory("usr/lib64");
+    archive.link(
+        "usr/lib64/ld-linux-x86-64.so.2",
+        "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    );
     pack_modules(&mut archive, &files)?;
     Ok(Domu {
         kernel: files.image,
@@ -63,13 +80,14 @@ pub fn build(cache: &Cache, program: &Path) -> Result<Domu, LabError> {
     })
 }
 
-/// The libraries that a program of this machine is linked against, by their places here (ldd(1)).
-fn libraries(program: &Path) -> Result<Vec<PathBuf>, LabError> {
-    let listing = run(Command::new("ldd").arg(program)).map_err(LabError::Unavailable)?;
-    let paths = listing
-        .lines()
-        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-    Ok(paths.map(PathBuf::from).collect())
+/// Programs, libraries and what the terminal is like.
+fn is_needed(path: &str) -> bool {
+    const NEEDED: [&str; 3] = [
+        "/usr/bin/sipp",
+        "/usr/lib/terminfo/l/linux",
+        "/usr/sbin/ethtool",
+    ];
+    NEEDED.contains(&path) || path.contains(".so.")
 }
 
 fn pack_modules(archive: &mut Archive, files: &Files) -> Result<(), LabError> {

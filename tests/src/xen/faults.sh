@@ -52,7 +52,6 @@ start_domu() {
 teardown() {
     vifname=$1 XENBUS_PATH=/libxl/$2/remus/netbuf/0 "$HOOK" teardown
 }
-hook_fails() { ! begin_replication "$1" 300; }
 
 # Right after a release: whoever kills xl while the domU is suspended has a domU that nobody resumes.
 releases_above() { [ "$(grep -c 'action=1' "$TRACE/trace")" -gt "$1" ]; }
@@ -101,19 +100,37 @@ claim 'and the domU has its network again' held_come
 
 # --- setup is killed -----------------------------------------------------------------------------
 
-for after in 0.02 0.05 0.1 0.15 0.2 0.3; do
-    cat >/run/killed-hook <<EOF
+# The tools that the hook starts count its steps, and at one of them kill it before they do their work.
+mkdir -p /run/steps
+for tool in ip nft tc xenstore-rm xenstore-write; do
+    cat >"/run/steps/$tool" <<EOF
+#!/bin/sh
+step=\$((\$(cat /run/step) + 1))
+echo \$step >/run/step
+[ \$step -ne "\$(cat /run/kill-at)" ] || kill -9 "\$(cat /run/hook)"
+exec $(command -v "$tool") "\$@"
+EOF
+    chmod +x "/run/steps/$tool"
+done
+cat >/run/killed-hook <<EOF
 #!/bin/sh
 [ "\$1" = setup ] || exec $HOOK "\$@"
-$HOOK "\$@" &
-sleep $after
-kill -9 \$!
-exit 1
+echo 0 >/run/step
+PATH=/run/steps:\$PATH sh -c 'echo \$\$ >/run/hook; exec "\$0" "\$@"' $HOOK "\$@"
 EOF
-    chmod +x /run/killed-hook
-    claim "setup killed after $after s: xl gives up" hook_fails /run/killed-hook
-    claim "setup killed after $after s: nothing is left" nothing_left
+chmod +x /run/killed-hook
+kill_at=1
+until [ "$kill_at" -gt 20 ]; do
+    echo $kill_at >/run/kill-at
+    if begin_replication /run/killed-hook 300 2>/dev/null; then
+        # It has no such step.
+        end_replication
+        break
+    fi
+    claim "setup killed at step $kill_at: nothing is left" nothing_left
+    kill_at=$((kill_at + 1))
 done
+claim 'setup was killed at each of its steps' expr "$kill_at" '>' 5 '&' "$kill_at" '<=' 20
 claim 'the domU has its network' held_come
 
 # --- the domU is destroyed -----------------------------------------------------------------------

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
+use pcap_file::PcapError;
 use pcap_file::pcap::PcapReader;
 use serde::Deserialize;
 
-use super::traffic::GUEST_MAC;
+use super::frames::GUEST_MAC;
+use super::streams::without_checksum;
 
 /// The files of a recording, by their names in dom0.
 pub const FILES: [&str; 7] = [
@@ -73,13 +75,8 @@ impl Recording {
     /// # Errors
     /// What is wrong with which file.
     pub fn read(files: &[Vec<u8>; 7]) -> Result<Self, String> {
-        let [vif, far, trace, answers, times, left, _] = files;
+        let [vif, far, trace, told, times, left, _] = files;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut answers_read = Vec::new();
-        for line in text(answers).lines() {
-            // The last line may be cut: its writer was killed.
-            answers_read.extend(serde_json::from_str::<Answer>(line));
-        }
         let times = text(times);
         let words: Vec<&str> = times.split_whitespace().collect();
         let set_up = match words[..] {
@@ -91,11 +88,21 @@ impl Recording {
             frames: matched(&vif, &far),
             strangers: strangers(&vif, &far),
             commands: commands(&text(trace))?,
-            answers: answers_read,
+            answers: answers(told),
             left: text(left),
             set_up,
         })
     }
+}
+
+/// The round trips that `lab-xen far` has told. The last line may be cut: its writer was killed.
+#[must_use]
+pub fn answers(told: &[u8]) -> Vec<Answer> {
+    let text = String::from_utf8_lossy(told);
+    let lines = text.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -105,14 +112,29 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// The frames of the domU in a capture; each once, when it was first seen. Our streams number their frames,
 /// so that two that are alike are one frame seen twice: before the buffer and behind it.
 fn capture(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, String> {
+    let mut seen = BTreeSet::new();
+    let mut frames = frames_of_domu(bytes)?;
+    frames.retain(|(_, frame)| seen.insert(frame.clone()));
+    Ok(frames)
+}
+
+/// All frames of the domU in a capture, without checksums, each with its time.
+///
+/// # Errors
+/// When it is no capture. One that ends in the middle of a frame, because its writer was killed, is one.
+pub fn frames_of_domu(bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, String> {
     let mut reader = PcapReader::new(Cursor::new(bytes)).map_err(|e| format!("capture: {e}"))?;
     let mut frames = Vec::new();
-    let mut seen = BTreeSet::new();
     while let Some(packet) = reader.next_packet() {
-        let packet = packet.map_err(|e| format!("capture: {e}"))?;
+        let packet = match packet {
+            Ok(packet) => packet,
+            Err(PcapError::IncompleteBuffer) => break,
+            Err(error) => return Err(format!("capture: {error}")),
+        };
         let frame = packet.data.into_owned();
-        if frame.get(6..12) == Some(&GUEST_MAC) && seen.insert(frame.clone()) {
-            frames.push((packet.timestamp.as_nanos() as u64, frame));
+        if frame.get(6..12) == Some(&GUEST_MAC) {
+            let at = packet.timestamp.as_nanos() as u64;
+            frames.push((at, without_checksum(frame)));
         }
     }
     Ok(frames)

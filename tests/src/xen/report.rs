@@ -1,7 +1,11 @@
 //! The tables of a comparison, and what has to be so however fast the machine is.
 
+use std::io;
+use std::path::Path;
+
 use serde::Serialize;
 
+use super::pictures;
 use super::run::{Row, Script, WAYS};
 
 /// A comparison.
@@ -22,14 +26,60 @@ impl Report {
     #[must_use]
     pub fn tell(&self) -> String {
         format!(
-            "Xen 4.17, dom0 with Linux {}, `xl remus -i {} -b`, {} s of the box's time for each row.\n\n{}\n{}\n{}",
+            "Xen 4.17, dom0 with Linux {}, `xl remus -i {} -b`, {} s of the box's time for each row.\n\n{}",
             self.kernel,
             self.interval_ms,
             self.seconds,
-            self.calls(),
-            self.round_trips(),
-            self.law(),
+            self.tables(),
         )
+    }
+
+    /// Draws Figures 5 and 6 of the paper, and one picture of both ways to replicate.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn draw(&self, directory: &Path) -> io::Result<()> {
+        let call = |name: &str| {
+            let row = self.rows.iter().find(|row| row.name == name);
+            row.map(|row| &row.calls[0])
+        };
+        let ways = ("Xen's own script", "paper policy", "refined policy");
+        let (Some(stock), Some(paper), Some(refined)) = (call(ways.0), call(ways.1), call(ways.2))
+        else {
+            return Ok(());
+        };
+        let pictures = [
+            pictures::jitter(
+                "xen-figure-5",
+                "Figure 5 on Xen: everything is held",
+                "A call over IPv4 from a domU under `xl remus` with Xen's own script.",
+                &[("jitter", stock)],
+                None,
+            ),
+            pictures::jitter(
+                "xen-figure-6",
+                "Figure 6 on Xen: TCP is held",
+                "The same with a hook of Epochgate for the paper's policy.",
+                &[("jitter", paper)],
+                None,
+            ),
+            pictures::jitter(
+                "xen-calls",
+                "A call from a domU under xl remus",
+                "With Xen's own script, and with a hook of Epochgate for voip.gate, which holds SIP and TCP.",
+                &[("Xen's own script", stock), ("hook for voip.gate", refined)],
+                None,
+            ),
+        ];
+        pictures
+            .iter()
+            .try_for_each(|picture| pictures::write(directory, picture))
+    }
+
+    /// The tables alone.
+    #[must_use]
+    pub fn tables(&self) -> String {
+        format!("{}\n{}\n{}", self.calls(), self.round_trips(), self.law())
     }
 
     fn calls(&self) -> String {
@@ -40,7 +90,7 @@ impl Report {
         for row in &self.rows {
             let pair = |of: fn(&compiler::replay::Figures) -> f64| {
                 let [v4, v6] = &row.calls;
-                format!("{:.2}, {:.2}", of(v4), of(v6))
+                format!("{:.2}, {:.2}", of(&v4.figures), of(&v6.figures))
             };
             let cells = [
                 row.name.to_owned(),
@@ -52,7 +102,7 @@ impl Report {
                 pair(|call| call.max_delta_ms),
                 format!(
                     "{}, {}",
-                    row.calls[0].longest_burst, row.calls[1].longest_burst
+                    row.calls[0].figures.longest_burst, row.calls[1].figures.longest_burst
                 ),
             ];
             text += &format!("| {} |\n", cells.join(" | "));
@@ -100,7 +150,7 @@ impl Report {
                 row.all.epochs,
                 row.all.passed,
                 row.all.waited,
-                row.left,
+                row.left.map_or(String::from("–"), |left| left.to_string()),
             );
         }
         text
@@ -113,43 +163,52 @@ impl Report {
     /// The first row that is otherwise.
     pub fn judge(&self) -> Result<(), String> {
         for (way, row) in WAYS.iter().zip(&self.rows) {
-            let wrong = |what: String| Err(format!("{}: {what}", row.name));
-            if way.script != Script::None && row.checkpoints < 10 {
-                return wrong(format!("{} checkpoints only", row.checkpoints));
-            }
-            if row.strangers > 0 {
-                return wrong(format!("{} frames came out of nowhere", row.strangers));
-            }
-            match way.script {
-                Script::None => {}
-                Script::Stock => {
-                    if row
-                        .kept
-                        .iter()
-                        .any(|(kind, kept)| *kind != "IPv4" && kept.leaked == 0)
-                    {
-                        return wrong(String::from(
-                            "IPv6, ARP and tagged frames are known to leak here",
-                        ));
-                    }
-                }
-                Script::Ours => {
-                    if row.all.held == 0 {
-                        return wrong(String::from("no frame was held"));
-                    }
-                    if row.all.leaked > 0 {
-                        return wrong(format!("{} held frames left too early", row.all.leaked));
-                    }
-                    if row.all.exact != row.all.epochs {
-                        let (exact, epochs) = (row.all.exact, row.all.epochs);
-                        return wrong(format!("{exact} of {epochs} epochs left whole"));
-                    }
-                    if row.left > 0 {
-                        return wrong(format!("{} things were left behind", row.left));
-                    }
-                }
+            judge_row(way.script, row)?;
+            if let (Script::Ours, Some(left @ 1..)) = (way.script, row.left) {
+                return Err(format!("{}: {left} things were left behind", row.name));
             }
         }
         Ok(())
     }
+}
+
+/// What has to be so of a replication while it runs, see [`Report::judge`].
+///
+/// # Errors
+/// What is otherwise.
+pub(super) fn judge_row(script: Script, row: &Row) -> Result<(), String> {
+    let wrong = |what: String| Err(format!("{}: {what}", row.name));
+    if script != Script::None && row.checkpoints < 10 {
+        return wrong(format!("{} checkpoints only", row.checkpoints));
+    }
+    if row.strangers > 0 {
+        return wrong(format!("{} frames came out of nowhere", row.strangers));
+    }
+    match script {
+        Script::None => {}
+        Script::Stock => {
+            if row
+                .kept
+                .iter()
+                .any(|(kind, kept)| *kind != "IPv4" && kept.leaked == 0)
+            {
+                return wrong(String::from(
+                    "IPv6, ARP and tagged frames are known to leak here",
+                ));
+            }
+        }
+        Script::Ours => {
+            if row.all.held == 0 {
+                return wrong(String::from("no frame was held"));
+            }
+            if row.all.leaked > 0 {
+                return wrong(format!("{} held frames left too early", row.all.leaked));
+            }
+            if row.all.exact != row.all.epochs {
+                let (exact, epochs) = (row.all.exact, row.all.epochs);
+                return wrong(format!("{exact} of {epochs} epochs left whole"));
+            }
+        }
+    }
+    Ok(())
 }

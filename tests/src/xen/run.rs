@@ -1,6 +1,7 @@
 //! The comparison: a domU that is not replicated, then replicated with Xen's own script and with hooks of
 //! ours, one after the other in one box; what came of its traffic each time.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use compiler::backend::Kind;
@@ -12,9 +13,9 @@ use serde::Serialize;
 
 use super::dom0::STOCK_SCRIPT;
 use super::judge::{Kept, ends, judge};
-use super::recording::{FILES, Recording, Sighting};
+use super::recording::{Answer, FILES, Recording, Sighting};
 use super::station::{DOMU_FILE, Station};
-use super::traffic::MEDIA;
+use super::streams::{self, KINDS, Stream, number, packet};
 use crate::examples::{self, Example};
 use crate::lab::LabError;
 use crate::lab::protocol::Outcome;
@@ -28,6 +29,8 @@ pub struct Way {
     pub script: Script,
     /// The policy that is meant: an example.
     pub policy: &'static str,
+    /// What makes the rules of a hook of ours.
+    pub backend: Kind,
 }
 
 /// Whose script libxl calls.
@@ -42,36 +45,56 @@ pub enum Script {
 }
 
 /// What is compared.
-pub const WAYS: [Way; 5] = [
+pub const WAYS: [Way; 8] = [
     Way {
         name: "not replicated",
         script: Script::None,
         policy: "remus.gate",
+        backend: Kind::Nft,
     },
     Way {
         name: "Xen's own script",
         script: Script::Stock,
         policy: "remus.gate",
+        backend: Kind::Nft,
     },
     Way {
         name: "everything held",
         script: Script::Ours,
         policy: "remus.gate",
+        backend: Kind::Nft,
     },
     Way {
         name: "paper policy",
         script: Script::Ours,
         policy: "paper.gate",
+        backend: Kind::Nft,
     },
     Way {
         name: "refined policy",
         script: Script::Ours,
         policy: "voip.gate",
+        backend: Kind::Nft,
+    },
+    Way {
+        name: "refined policy, u32",
+        script: Script::Ours,
+        policy: "voip.gate",
+        backend: Kind::U32,
+    },
+    Way {
+        name: "refined policy, bpf",
+        script: Script::Ours,
+        policy: "voip.gate",
+        backend: Kind::Bpf,
+    },
+    Way {
+        name: "refined policy, flower",
+        script: Script::Ours,
+        policy: "voip.gate",
+        backend: Kind::Flower,
     },
 ];
-
-/// Kinds of frames, as tables call them.
-pub const KINDS: [&str; 4] = ["IPv4", "IPv6", "ARP", "tagged"];
 
 /// What came of one way.
 #[derive(Clone, Debug, Serialize)]
@@ -85,7 +108,7 @@ pub struct Row {
     /// From the call of `xl remus` to the first checkpoint, in seconds.
     pub set_up_s: f64,
     /// Calls over IPv4 and IPv6, as their receivers hear them.
-    pub calls: [Figures; 2],
+    pub calls: [Call; 2],
     /// Round trips: class, family, median and 95th percentile in milliseconds.
     pub round_trips: Vec<RoundTrip>,
     /// Whether the law was kept, for each of [`KINDS`].
@@ -94,8 +117,19 @@ pub struct Row {
     pub all: Kept,
     /// Frames that came out and were not seen to enter.
     pub strangers: usize,
-    /// Rules, queues and IFBs left when it was over.
-    pub left: usize,
+    /// Rules, queues and IFBs left when it was over, if it is over.
+    pub left: Option<usize>,
+}
+
+/// A call as its receiver hears it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// When each packet came, in milliseconds behind the first, and the jitter then.
+    #[serde(skip)]
+    pub points: Vec<(f64, f64)>,
 }
 
 /// Round trips of a class.
@@ -136,23 +170,43 @@ pub fn replicate(
     interval_ms: u32,
     seconds: u32,
 ) -> Result<Row, LabError> {
+    record(station, way, interval_ms, seconds, None)
+}
+
+/// The same to a backup at this address; the replication then goes on.
+///
+/// # Errors
+/// As [`replicate`].
+pub fn record(
+    station: &mut Station,
+    way: &Way,
+    interval_ms: u32,
+    seconds: u32,
+    backup: Option<&str>,
+) -> Result<Row, LabError> {
     let example = example(way.policy)?;
     let script = match way.script {
         Script::None => String::from("none"),
         Script::Stock => STOCK_SCRIPT.to_owned(),
-        Script::Ours => put_hook(station, "epochgate-hook", &example)?,
+        Script::Ours => put_hook(station, "epochgate-hook", &example, way.backend)?,
     };
-    let command = format!("sh /lab/replicate.sh {script} {interval_ms} {seconds}");
+    let backup = backup.unwrap_or_default();
+    let command = format!("sh /lab/replicate.sh {script} {interval_ms} {seconds} {backup}");
     station.shell(&command, Duration::from_secs(900))?;
     let mut files: [Vec<u8>; FILES.len()] = Default::default();
     for (name, contents) in FILES.iter().zip(&mut files) {
         *contents = station.read(&format!("/run/xen-lab/{name}"))?;
     }
     let recording = Recording::read(&files).map_err(LabError::Guest)?;
-    Ok(row(way, &example.policy, &recording))
+    let mut row = row(way, &example.policy, &recording);
+    if !backup.is_empty() {
+        row.left = None;
+    }
+    Ok(row)
 }
 
-fn example(name: &str) -> Result<Example, LabError> {
+/// An example policy by its name.
+pub(super) fn example(name: &str) -> Result<Example, LabError> {
     let found = examples::all()
         .into_iter()
         .find(|example| example.name == name);
@@ -160,13 +214,28 @@ fn example(name: &str) -> Result<Example, LabError> {
 }
 
 /// Puts the hook of a policy where Xen's scripts are; says where.
-fn put_hook(station: &mut Station, name: &str, example: &Example) -> Result<String, LabError> {
+fn put_hook(
+    station: &mut Station,
+    name: &str,
+    example: &Example,
+    backend: Kind,
+) -> Result<String, LabError> {
     let path = format!("/etc/xen/scripts/{name}");
-    let hook = example.xen_hook(Kind::Nft);
+    let hook = example.xen_hook(backend);
     let hook = hook.map_err(|e| LabError::Guest(format!("{}: {e}", example.name)))?;
     station.put(&path, hook.script.into_bytes())?;
     station.shell(&format!("chmod +x {path}"), Duration::from_secs(10))?;
     Ok(path)
+}
+
+/// From a plain dom0 to a protected domU, see `tour.sh`: commands and what they say.
+///
+/// # Errors
+/// When the box is dead.
+pub fn tour(station: &mut Station) -> Result<String, LabError> {
+    let policy = example("voip.gate")?.text.into_bytes();
+    station.put("/lab/refined.gate", policy)?;
+    station.shell("sh /lab/tour.sh", Duration::from_secs(300))
 }
 
 /// What goes wrong while hooks of ours are in use, see `faults.sh`: each claim is told as it comes.
@@ -181,7 +250,7 @@ pub fn faults(station: &mut Station) -> Result<(), LabError> {
             &format!("/lab/{name}.gate"),
             example.text.clone().into_bytes(),
         )?;
-        hooks.push(put_hook(station, name, &example)?);
+        hooks.push(put_hook(station, name, &example, Kind::Nft)?);
     }
     let mut words = vec!["sh", "/lab/faults.sh"];
     words.extend(hooks.iter().map(String::as_str));
@@ -214,101 +283,77 @@ fn row(way: &Way, policy: &Policy, recording: &Recording) -> Row {
         _ => (0, u64::MAX),
     };
     let periods = ends.len().saturating_sub(1);
-    let replicated: Vec<&Sighting> = recording
-        .frames
-        .iter()
-        .filter(|seen| (first..last).contains(&seen.entered))
-        .collect();
+    let replicated = |seen: &&Sighting| (first..last).contains(&seen.entered);
+    let came = || {
+        let frames = recording.frames.iter().filter(replicated);
+        frames.filter_map(|seen| Some((seen.left?, seen.frame.as_slice())))
+    };
     Row {
         name: way.name,
         checkpoints: ends.len(),
         period_ms: (periods > 0).then(|| (last - first) as f64 / 1e6 / periods as f64),
         set_up_s: recording.set_up,
-        calls: [0x0800, 0x86dd].map(|ethertype| heard(&replicated, ethertype)),
-        round_trips: round_trips(recording, first..last),
+        calls: [4, 6].map(|family| heard(came(), family)),
+        round_trips: round_trips(&recording.answers, first..last),
         kept: KINDS
             .map(|kind| {
                 (
                     kind,
-                    judge(policy, recording, |frame| kind_of(frame) == kind),
+                    judge(policy, recording, |frame| streams::kind(frame) == kind),
                 )
             })
             .into(),
         all: judge(policy, recording, |_| true),
         strangers: recording.strangers,
-        left: recording
-            .left
-            .lines()
-            .filter(|line| {
-                ["plug", "ingress", "clsact", "table", "ifb-"]
-                    .iter()
-                    .any(|w| line.contains(w))
-            })
-            .count(),
+        left: Some(things(&recording.left)),
     }
 }
 
-/// Which of [`KINDS`] a frame is of.
-fn kind_of(frame: &[u8]) -> &'static str {
-    match ethertype(frame) {
-        0x0800 => "IPv4",
-        0x86dd => "IPv6",
-        0x0806 => "ARP",
-        0x8100 => "tagged",
-        _ => "other",
-    }
+/// How many things of a replication a listing has.
+fn things(listing: &str) -> usize {
+    let words = ["plug", "ingress", "clsact", "table", "ifb-"];
+    let is_one = |line: &&str| words.iter().any(|word| line.contains(word));
+    listing.lines().filter(is_one).count()
 }
 
-fn number(frame: &[u8], at: usize) -> u32 {
-    let bytes = frame.get(at..).and_then(|rest| rest.first_chunk());
-    bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
-}
-
-fn ethertype(frame: &[u8]) -> u16 {
-    (number(frame, 12) >> 16) as u16
-}
-
-/// What the receiver of a call of this family makes of what came out.
-fn heard(frames: &[&Sighting], family: u16) -> Figures {
-    // Where the UDP header is, and where the IP header says that there is one.
-    let (headers, protocol) = match family {
-        0x0800 => (14 + 20, 14 + 9),
-        _ => (14 + 40, 14 + 6),
-    };
-    let is_call = |frame: &[u8]| {
-        ethertype(frame) == family
-            && frame.get(protocol) == Some(&17)
-            && number(frame, headers) >> 16 == u32::from(MEDIA)
-    };
-    let mut came: Vec<(u64, &[u8])> = frames
-        .iter()
-        .filter(|seen| is_call(&seen.frame))
-        .filter_map(|seen| Some((seen.left?, seen.frame.as_slice())))
+/// What the receiver of a call of this family makes of what came out, and when.
+pub(super) fn heard<'a>(came: impl Iterator<Item = (u64, &'a [u8])>, family: u8) -> Call {
+    let mut came: Vec<(u64, &[u8], usize)> = came
+        .filter_map(|(at, frame)| {
+            let packet = packet(frame)?;
+            let is_heard = packet.stream == Stream::Call && packet.family == family;
+            is_heard.then_some((at, frame, packet.rtp))
+        })
         .collect();
     came.sort();
-    let start = came.first().map_or(0, |(at, _)| *at);
+    let start = came.first().map_or(0, |(at, ..)| *at);
     let mut receiver = Receiver::new(Assumptions::default());
-    for (at, frame) in came {
-        let rtp = headers + 8;
+    let mut points = Vec::new();
+    for (at, frame, rtp) in came {
+        let at_ms = (at - start) as f64 / 1e6;
         receiver.arrive(Arrival {
-            at_ms: (at - start) as f64 / 1e6,
+            at_ms,
             sequence: (number(frame, rtp) & 0xffff) as u16,
             timestamp: number(frame, rtp + 4),
             payload_type: 8,
             marker: false,
             clock_rate: Some(8_000),
         });
+        points.push((at_ms, receiver.stream().jitter_now));
     }
     receiver.finish();
-    Figures::of(&receiver)
+    Call {
+        figures: Figures::of(&receiver),
+        points,
+    }
 }
 
-fn round_trips(recording: &Recording, when: std::ops::Range<u64>) -> Vec<RoundTrip> {
+/// Of what was asked in that time.
+pub(super) fn round_trips(answers: &[Answer], when: Range<u64>) -> Vec<RoundTrip> {
     let mut found = Vec::new();
     for class in ["media", "sip", "tcp"] {
         for family in [4, 6] {
-            let mut times: Vec<f64> = recording
-                .answers
+            let mut times: Vec<f64> = answers
                 .iter()
                 .filter(|a| a.class == class && a.family == family && when.contains(&a.asked))
                 .map(|answer| answer.ms)

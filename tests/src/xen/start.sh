@@ -1,6 +1,9 @@
 #!/bin/sh
+# start.sh alone|primary|backup
+#
 # From a booted kernel to a dom0 that `xl` works in: what init scripts of Debian's xen-utils-common do, and what
-# an installation does once. Then the bridge, and the far side of all traffic behind it.
+# an installation does once. Then the bridge, and the far side of all traffic behind it. Two boxes have a cable
+# between their bridges (eth0) and one for checkpoints (eth1); the far side is then at the backup.
 set -e
 
 mount -t xenfs xenfs /proc/xen
@@ -27,16 +30,26 @@ done
 
 ip link add xenbr0 type bridge forward_delay 0
 ip link set xenbr0 up
-ip netns add far
-ip link add far0 type veth peer name eth0 netns far
-ip link set far0 master xenbr0 up
-ip -n far link set eth0 address 02:00:00:00:09:09
 echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
-ip netns exec far sh -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad'
-ip -n far link set lo up
-ip -n far link set eth0 up
-ip -n far addr add 10.9.0.9/24 dev eth0
-ip -n far addr add fd09::9/64 dev eth0
+[ "$1" = alone ] || {
+    ip link set eth0 master xenbr0 up
+    ip link set eth1 up
+}
+case $1 in
+primary) ip addr add 10.8.0.1/24 dev eth1 ;;
+backup) ip addr add 10.8.0.2/24 dev eth1 ;;
+esac
+[ "$1" = primary ] || {
+    ip netns add far
+    ip link add far0 type veth peer name eth0 netns far
+    ip link set far0 master xenbr0 up
+    ip -n far link set eth0 address 02:00:00:00:09:09
+    ip netns exec far sh -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad'
+    ip -n far link set lo up
+    ip -n far link set eth0 up
+    ip -n far addr add 10.9.0.9/24 dev eth0
+    ip -n far addr add fd09::9/64 dev eth0
+}
 
 # When libxl tells a plug what (sch_plug.c, plug_change: 0 BUFFER, 1 RELEASE_ONE, 2 RELEASE_INDEFINITE,
 # 3 LIMIT), on a clock that captures can be compared with.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{dom0, domu, libxl};
+use super::{call, dom0, domu, libxl};
 use crate::lab::cache::Cache;
 use crate::lab::guest::Guest;
-use crate::lab::image::{Extra, Image};
+use crate::lab::image::{self, Extra, Image};
 use crate::lab::protocol::{Job, Outcome};
-use crate::lab::qemu::{Clock, Size};
+use crate::lab::qemu::{Clock, Link, Size};
 use crate::lab::{LabError, build};
 
 /// What runs first in a dom0.
@@ -16,7 +16,9 @@ const START: &str = include_str!("start.sh");
 /// The domU as `xl create` reads it.
 const DOMU: &str = include_str!("guest.cfg");
 /// What else runs there.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 5] = [
+    ("/lab/tour.sh", include_str!("tour.sh")),
+    ("/lab/backup.sh", include_str!("backup.sh")),
     ("/lab/common.sh", include_str!("common.sh")),
     ("/lab/replicate.sh", include_str!("replicate.sh")),
     ("/lab/faults.sh", include_str!("faults.sh")),
@@ -39,6 +41,7 @@ pub fn image(cache: &Cache, more: &[Extra]) -> Result<Image, LabError> {
         own(traffic.clone(), "lab-xen"),
         own(program("compiler", "epochgate")?, "epochgate"),
     ];
+    extras.extend(image::packages(cache, &["sip-tester", "ncurses-base"])?);
     extras.extend_from_slice(more);
     let libxl = libxl::build(cache)?;
     let domu = domu::build(cache, &traffic)?;
@@ -50,6 +53,28 @@ fn own(host: PathBuf, name: &str) -> Extra {
         host,
         guest: format!("/usr/local/bin/{name}"),
         strip: true,
+    }
+}
+
+/// What a box is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything happens in one box.
+    Alone,
+    /// The domU runs here first.
+    Primary,
+    /// The domU runs here when the primary is dead. The far side of all traffic is here too.
+    Backup,
+}
+
+impl Part {
+    /// As `start.sh` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Primary => "primary",
+            Self::Backup => "backup",
+        }
     }
 }
 
@@ -65,25 +90,40 @@ impl Station {
     /// # Errors
     /// When it does not come up.
     pub fn boot(image: &Image) -> Result<Self, LabError> {
+        Self::boot_as(image, Part::Alone, &[])
+    }
+
+    /// The same for a box that is one of two.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn boot_as(image: &Image, part: Part, links: &[Link]) -> Result<Self, LabError> {
         let size = Size {
             memory: MEMORY,
             processors: 1,
             // A process then takes two milliseconds to start instead of a hundred, and figures are the same
-            // on a busy machine.
-            clock: Clock::asked_or(Clock::Instructions),
+            // on a busy machine. Where two boxes wait for each other, neither may jump over its waits.
+            clock: Clock::asked_or(match part {
+                Part::Alone => Clock::Instructions,
+                Part::Primary | Part::Backup => Clock::InstructionsAwake,
+            }),
         };
-        let mut guest = Guest::boot(image, &size)?;
+        let mut guest = Guest::boot_linked(image, &size, links)?;
         eprintln!("xen-lab: {}", guest.describe());
         for failed in &guest.hello().failed_modules {
             eprintln!("xen-lab: module {failed}");
         }
         guest.put("/lab/start.sh", START.into())?;
         guest.put(DOMU_FILE, DOMU.into())?;
+        guest.put(call::SCENARIO, call::scenario().into_bytes())?;
+        guest.put(call::MESSAGE, call::message().into_bytes())?;
+        guest.put(call::CAPTURE, call::capture())?;
         for (path, contents) in SCRIPTS {
             guest.put(path, contents.into())?;
         }
         let mut station = Self { guest };
-        station.shell("sh /lab/start.sh", Duration::from_secs(60))?;
+        let start = format!("sh /lab/start.sh {}", part.name());
+        station.shell(&start, Duration::from_secs(120))?;
         Ok(station)
     }
 

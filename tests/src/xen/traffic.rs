@@ -10,10 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pnet_datalink::{Channel, Config};
 
-/// MAC address of the domU.
-pub const GUEST_MAC: [u8; 6] = [0x00, 0x16, 0x3e, 0, 0, 1];
-/// MAC address of the far side.
-pub const FAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0x09, 0x09];
+use super::frames::{MEDIA, PHONE, SIP, TCP, announcement, rtp, sip, tagged};
+
 /// The domU's addresses.
 pub const GUEST: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2)),
@@ -26,43 +24,12 @@ pub const FAR: [IpAddr; 2] = [
 ];
 /// From one packet of a call to the next, and of every other stream.
 pub const PACKET_TIME: Duration = Duration::from_millis(20);
-/// Source port of calls, and of what answers like a call.
-pub const MEDIA: u16 = 16_384;
-/// Destination port of calls.
-pub const PHONE: u16 = 30_000;
-/// Source and destination port of SIP.
-pub const SIP: u16 = 5_060;
-/// Where the domU's connections lead.
-pub const TCP: u16 = 5_070;
 /// Where the domU answers: as media do, as SIP does and over TCP.
 pub const ECHO_MEDIA: u16 = MEDIA + 2;
 /// See [`ECHO_MEDIA`].
 pub const ECHO_SIP: u16 = 5_061;
 /// See [`ECHO_MEDIA`].
 pub const ECHO_TCP: u16 = 5_071;
-/// The VLAN of the tagged frames.
-pub const VLAN: u16 = 7;
-
-/// An RTP packet of G.711 A-law, with its number and the sender's time behind the header.
-fn rtp(number: u32) -> Vec<u8> {
-    let mut packet = vec![0x80, 8];
-    packet.extend((number as u16).to_be_bytes());
-    packet.extend((number.wrapping_mul(160)).to_be_bytes());
-    packet.extend(0xe900_0000_u32.to_be_bytes());
-    packet.extend(number.to_be_bytes());
-    packet.resize(12 + 160, 0xd5);
-    packet
-}
-
-fn sip(number: u32) -> Vec<u8> {
-    let text = format!(
-        "MESSAGE sip:far@10.9.0.9 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.0.2;branch=z9hG4bK{number:08x}\r\n\
-         From: <sip:guest@10.9.0.2>;tag=1\r\nTo: <sip:far@10.9.0.9>\r\nCall-ID: {number:08x}\r\n\
-         CSeq: {number} MESSAGE\r\nContent-Length: 0\r\n\r\n"
-    );
-    text.into_bytes()
-}
-
 /// Calls `send` with 0, 1, 2, ... at each packet time, as long as it says that it can. What became due in a
 /// pause is sent at once.
 fn paced(mut send: impl FnMut(u32) -> bool) {
@@ -113,9 +80,10 @@ fn connection(far: SocketAddr) {
         if let Ok(mut stream) = TcpStream::connect_timeout(&far, Duration::from_secs(5)) {
             let _ = stream.set_nodelay(true);
             paced(|number| {
-                let mut record = format!("record {number:08}\n").into_bytes();
-                record.resize(100, b'.');
-                stream.write_all(&record).is_ok()
+                // So little that what waits for an acknowledgement still fits into one packet: a longer one is
+                // cut on its way, and is not the same frame before and behind the buffer.
+                let record = format!("record {number:08}\n");
+                stream.write_all(record.as_bytes()).is_ok()
             });
         }
         thread::sleep(Duration::from_secs(1));
@@ -158,33 +126,6 @@ fn raw(device: &str) {
         }
         true
     });
-}
-
-fn tagged(number: u32) -> Vec<u8> {
-    let mut frame = [FAR_MAC, GUEST_MAC].concat();
-    frame.extend([0x81, 0x00]);
-    frame.extend(VLAN.to_be_bytes());
-    // 172 bytes of IPv4: a datagram that no policy here lets pass for its port.
-    frame.extend([0x08, 0x00, 0x45, 0, 0, 172, 0, 0, 0x40, 0, 64, 6, 0, 0]);
-    frame.extend([10, 9, 0, 2, 10, 9, 0, 9]);
-    frame.extend([0x13, 0xcf, 0x13, 0xcf]);
-    frame.extend(number.to_be_bytes());
-    frame.extend([0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
-    frame.resize(18 + 172, b't');
-    frame
-}
-
-fn announcement(number: u32) -> Vec<u8> {
-    let mut frame = [[0xff; 6], GUEST_MAC].concat();
-    frame.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
-    frame.extend(GUEST_MAC);
-    frame.extend([10, 9, 0, 2]);
-    frame.extend([0; 6]);
-    frame.extend([10, 9, 0, 2]);
-    // Behind the ARP packet, where Ethernet's padding is: each frame is another one.
-    frame.extend(number.to_be_bytes());
-    frame.resize(60, 0);
-    frame
 }
 
 /// Takes what the domU sends, and asks it for answers; tells each round trip as a line of JSON.
@@ -232,6 +173,9 @@ pub fn now() -> u64 {
     now.unwrap_or_default().as_nanos() as u64
 }
 
+/// What is left of a question that is asked over TCP.
+const QUESTION: usize = 24;
+
 /// A question: an RTP packet, with the time at which it was asked behind its number.
 fn asked(number: u32) -> Vec<u8> {
     let mut packet = rtp(number);
@@ -264,8 +208,10 @@ fn told_stream(family: u8, guest: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&guest, Duration::from_secs(10))?;
     stream.set_nodelay(true)?;
     let mut asking = stream.try_clone()?;
-    thread::spawn(move || paced(|n| asking.write_all(&asked(n)).is_ok()));
-    let mut answer = vec![0; asked(0).len()];
+    // See `connection` for the size.
+    let question = |n| asked(n).into_iter().take(QUESTION).collect::<Vec<u8>>();
+    thread::spawn(move || paced(|n| asking.write_all(&question(n)).is_ok()));
+    let mut answer = vec![0; QUESTION];
     loop {
         stream.read_exact(&mut answer)?;
         tell("tcp", family, &answer);

@@ -4,23 +4,32 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use compiler::backend::Kind;
+use serde::Serialize;
 use tests::lab::LabError;
 use tests::lab::cache::Cache;
+use tests::lab::image::Image;
 use tests::lab::protocol::Outcome;
+use tests::xen::pair::Pair;
 use tests::xen::report::Report;
-use tests::xen::run;
+use tests::xen::run::{self, Script, Way};
 use tests::xen::station::{self, Station};
+use tests::xen::takeover::Takeovers;
+use tests::xen::{cut, failover};
 
 use crate::marks;
 
 const USAGE: &str = "\
 usage: cargo xtask xen-lab build
-       cargo xtask xen-lab run compare|faults|all
+       cargo xtask xen-lab run tour|compare|faults|failover|all
        cargo xtask xen-lab shell -- COMMAND [ARGUMENT]...
 
 `build` gets Xen, kernels and tools as Debian packages, builds libxl anew with network buffering, which Debian's
 has not, and packs a dom0 and a domU. Nothing is installed and no root is needed, but namespaces are.
+
+`run tour` boots it in QEMU and walks from a plain dom0 to a protected domU; commands and what they say go into
+docs/xen.md.
 
 `run compare` boots it in QEMU, starts a paravirtual domU and lets it talk: not replicated, replicated by `xl
 remus` with Xen's own script, and with hooks made of example policies. It puts tables into docs/xen.md and all
@@ -29,7 +38,11 @@ numbers into docs/xen-lab.json, and fails if anything left early that the policy
 `run faults` kills xl, its helper, the hook and the domU, changes the policy while it replicates, and looks at
 what is held and what is left behind.
 
-`shell` boots it and runs a command in dom0.
+`run failover` boots two such boxes, replicates the domU from one to the other, in the same ways, and ends the
+first as a loss of power does, with a call of SIPp up; then it cuts the link between two boxes that live. Tables
+go into docs/xen.md and all numbers into docs/xen-failover.json.
+
+`shell` boots one and runs a command in dom0.
 
 What can't be had here is a reason to skip, which is said aloud.
 ";
@@ -43,7 +56,10 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["build"] => build().map(|()| ExitCode::SUCCESS),
-        ["run", what @ ("compare" | "faults" | "all")] => return run_all(what),
+        [
+            "run",
+            what @ ("tour" | "compare" | "faults" | "failover" | "all"),
+        ] => return run_all(what),
         ["shell", "--", command @ ..] if !command.is_empty() => shell(command),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -77,23 +93,56 @@ fn run_all(what: &str) -> anyhow::Result<ExitCode> {
         Err(LabError::Unavailable(reason)) => return Ok(skipped(&reason)),
         Err(other) => return Err(other.into()),
     };
-    let mut station = Station::boot(&image)?;
-    run::start_domu(&mut station)?;
-    let report = match what {
-        "faults" => None,
-        _ => Some(compare(&mut station, image.kernel.release)?),
-    };
-    if what != "compare" {
-        run::faults(&mut station)?;
+    let release = &image.kernel.release;
+    if what != "failover" {
+        let mut station = Station::boot(&image)?;
+        run::start_domu(&mut station)?;
+        if matches!(what, "tour" | "all") {
+            let text = run::tour(&mut station)?;
+            println!("{text}");
+            let block = format!("```console\n{}\n```", text.trim_end());
+            marks::put(&crate::root().join("docs/xen.md"), "xen-tour", &block)?;
+        }
+        if matches!(what, "compare" | "all") {
+            compare(&mut station, release.clone())?;
+        }
+        if matches!(what, "faults" | "all") {
+            run::faults(&mut station)?;
+        }
+        station.power_off()?;
     }
-    station.power_off()?;
-    match report.map_or(Ok(()), |report| report.judge()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(wrong) => bail!("{wrong}"),
+    if matches!(what, "failover" | "all") {
+        failovers(&image)?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn compare(station: &mut Station, kernel: String) -> anyhow::Result<Report> {
+fn failovers(image: &Image) -> anyhow::Result<()> {
+    let mut pair = Pair::boot(image)?;
+    let mut rows = Vec::new();
+    let replicated = |way: &&Way| way.script != Script::None && way.backend == Kind::Nft;
+    for way in run::WAYS.iter().filter(replicated) {
+        let begin = Instant::now();
+        rows.push(failover::run(&mut pair, way, INTERVAL_MS, SECONDS, image)?);
+        let took = begin.elapsed().as_secs_f64();
+        eprintln!("xen-lab: failover, {}: {took:.0} s", way.name);
+    }
+    let refined = run::WAYS.iter().filter(replicated).next_back();
+    let refined = refined.context("no way to replicate")?;
+    let cut = cut::run(&mut pair, refined, INTERVAL_MS);
+    let report = Takeovers {
+        kernel: image.kernel.release.clone(),
+        interval_ms: INTERVAL_MS,
+        seconds: SECONDS,
+        rows,
+    };
+    put("failover", &report.tell(), &report)?;
+    report.draw(&crate::root().join("docs"))?;
+    cut?;
+    report.judge().map_err(anyhow::Error::msg)
+}
+
+fn compare(station: &mut Station, kernel: String) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for way in &run::WAYS {
         let begin = Instant::now();
@@ -107,13 +156,23 @@ fn compare(station: &mut Station, kernel: String) -> anyhow::Result<Report> {
         seconds: SECONDS,
         rows,
     };
-    let text = report.tell();
+    put("lab", &report.tell(), &report)?;
+    report.draw(&crate::root().join("docs"))?;
+    report.judge().map_err(anyhow::Error::msg)
+}
+
+/// Shows tables, and puts them and the numbers that they are made of into docs/.
+fn put(name: &str, text: &str, numbers: &impl Serialize) -> anyhow::Result<()> {
     println!("{text}");
     let docs = crate::root().join("docs");
-    marks::put(&docs.join("xen.md"), "xen", text.trim_end())?;
-    let numbers = serde_json::to_string_pretty(&report)?;
-    std::fs::write(docs.join("xen-lab.json"), numbers + "\n")?;
-    Ok(report)
+    marks::put(
+        &docs.join("xen.md"),
+        &format!("xen-{name}"),
+        text.trim_end(),
+    )?;
+    let numbers = serde_json::to_string_pretty(numbers)?;
+    std::fs::write(docs.join(format!("xen-{name}.json")), numbers + "\n")?;
+    Ok(())
 }
 
 fn skipped(reason: &str) -> ExitCode {
