@@ -100,7 +100,8 @@ fn run_all(what: &str) -> anyhow::Result<ExitCode> {
         if matches!(what, "tour" | "all") {
             let text = run::tour(&mut station)?;
             println!("{text}");
-            let block = format!("```console\n{}\n```", text.trim_end());
+            let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+            let block = format!("```console\n{}\n```", lines.join("\n").trim_end());
             marks::put(&crate::root().join("docs/xen.md"), "xen-tour", &block)?;
         }
         if matches!(what, "compare" | "all") {
@@ -127,7 +128,7 @@ fn failovers(image: &Image) -> anyhow::Result<()> {
         let took = begin.elapsed().as_secs_f64();
         eprintln!("xen-lab: failover, {}: {took:.0} s", way.name);
     }
-    let refined = run::WAYS.iter().filter(replicated).next_back();
+    let refined = run::WAYS.iter().rfind(replicated);
     let refined = refined.context("no way to replicate")?;
     let cut = cut::run(&mut pair, refined, INTERVAL_MS);
     let report = Takeovers {
