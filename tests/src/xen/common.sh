@@ -37,9 +37,15 @@ begin_replication() {
     return 1
 }
 
+# Right after a release: whoever kills xl or its helper while the domU is suspended has a domU that nobody
+# resumes, and maybe an xl that does not end.
+releases_above() { [ "$(grep -c 'action=1' "$TRACE/trace")" -gt "$1" ]; }
+after_a_release() { until_true 200 releases_above "$(grep -c 'action=1' "$TRACE/trace")"; }
+
 # libxl has no word for "stop": its helper is killed, as a broken link to the backup would do, and libxl tears
 # down.
 end_replication() {
+    after_a_release
     pkill -KILL -f libxl-save-helper
     until_true 400 is_gone "$xl" || echo "xl did not end" >&2
     kill -9 "$xl" 2>/dev/null

@@ -10,15 +10,17 @@ use serde::Serialize;
 use super::call;
 use super::pair::{BACKUP, Pair};
 use super::recording::{Answer, answers, frames_of_domu};
-use super::run::{Call, Row, Way, example, heard, record, round_trips};
-use super::station::{DOMU_FILE, Station};
+use super::run::{Call, Row, Way, create_domu, example, hear_domu, heard, record, round_trips};
+use super::station::Station;
 use super::streams::{Stream, is_announcement, number, opens_connection, packet};
 use super::wire::ARMED;
 use crate::lab::LabError;
 use crate::lab::image::Image;
 
 /// How long the far side listens after the domU runs on the backup, in the box's seconds.
-const AFTERWARDS: u32 = 6;
+const AFTERWARDS: &str = "6";
+/// What runs at the backup.
+const SCRIPT: &str = "/lab/backup.sh";
 /// A shell command.
 const SHORT: Duration = Duration::from_secs(60);
 
@@ -104,45 +106,25 @@ pub fn run(
 
 /// Listens at the backup and starts the domU at the primary.
 pub(super) fn start(pair: &mut Pair) -> Result<(), LabError> {
-    // A process that has no session of its own yet would end with its job.
-    let listen = format!(
-        "rm -rf /run/xen-lab; setsid sh /lab/backup.sh {BACKUP} >/dev/null 2>&1 & \
-         until [ -e /run/xen-lab/answers ]; do sleep 0.05; done"
-    );
-    pair.backup.shell(&listen, SHORT)?;
-    let create = format!("xl create {DOMU_FILE} >/dev/null");
-    pair.primary()?.shell(&create, Duration::from_secs(120))?;
-    let answers = "tries=0; until ip netns exec far ping -q -W 1 -c 1 10.9.0.2 >/dev/null; do \
-         tries=$((tries + 1)); [ $tries -lt 60 ] || exit 1; done";
-    pair.backup.shell(answers, Duration::from_secs(180))?;
-    let call = format!(
-        "echo '{}; echo $? >/run/xen-lab/call' >/run/call.sh; \
-         setsid ip netns exec far sh /run/call.sh >/run/xen-lab/call.log 2>&1 & \
-         until pgrep -x sipp >/dev/null; do sleep 0.05; done",
-        call::caller()
-    );
-    pair.backup.shell(&call, SHORT).map(drop)
+    let listen = ["sh", SCRIPT, "listen", BACKUP];
+    pair.backup.succeed(&listen, SHORT)?;
+    create_domu(pair.primary()?)?;
+    hear_domu(&mut pair.backup)?;
+    let call = ["sh", SCRIPT, "call", &call::caller()];
+    pair.backup.succeed(&call, SHORT).map(drop)
 }
 
 /// Waits until the domU runs on the backup, listens for a while and reads what was recorded.
 fn end(backup: &mut Station) -> Result<Heard, LabError> {
-    let came = format!(
-        "tries=0; until [ -e /run/xen-lab/received ]; do tries=$((tries + 1)); \
-         [ $tries -lt 60 ] || {{ tail -n 5 /run/xen-lab/receive.log >&2; exit 1; }}; sleep 0.5; done; \
-         sleep {AFTERWARDS}; ! [ -e /run/xen-lab/call ] || {{ echo the call was over before >&2; exit 1; }}; \
-         ip netns exec far {}; tries=0; until [ -e /run/xen-lab/call ]; do tries=$((tries + 1)); \
-         [ $tries -lt 60 ] || break; sleep 0.5; done; pkill tcpdump; pkill lab-xen; pkill sipp; sleep 0.5",
-        call::hang_up()
-    );
-    backup.shell(&came, Duration::from_secs(180))?;
-    let ended = backup.shell("cat /run/xen-lab/call", SHORT);
+    let end = ["sh", SCRIPT, "end", AFTERWARDS, &call::hang_up()];
+    backup.succeed(&end, Duration::from_secs(180))?;
     let mut read = |name: &str| backup.read(&format!("/run/xen-lab/{name}"));
     let frames = |bytes: Vec<u8>| frames_of_domu(&bytes).map_err(LabError::Guest);
     Ok(Heard {
         primary: frames(read("primary.pcap")?)?,
         far: frames(read("far.pcap")?)?,
         answers: answers(&read("answers")?),
-        hung_up: ended.is_ok_and(|status| status.trim() == "0"),
+        hung_up: read("call")?.trim_ascii() == b"0",
     })
 }
 

@@ -147,17 +147,23 @@ pub struct RoundTrip {
     pub p95_ms: f64,
 }
 
-/// Starts the domU and waits until it talks.
+/// Starts the domU.
+///
+/// # Errors
+/// When `xl` does not.
+pub fn create_domu(station: &mut Station) -> Result<(), LabError> {
+    let command = format!("xl create {DOMU_FILE} >/dev/null");
+    station.shell(&command, Duration::from_secs(120)).map(drop)
+}
+
+/// Waits at the box with the far side until the domU talks.
 ///
 /// # Errors
 /// When it does not.
-pub fn start_domu(station: &mut Station) -> Result<(), LabError> {
-    let command = format!(
-        "xl create {DOMU_FILE} >/dev/null && tries=0 && \
-         until ip netns exec far ping -q -W 1 -c 1 10.9.0.2 >/dev/null; do \
-         tries=$((tries + 1)); [ $tries -lt 60 ] || exit 1; done"
-    );
-    station.shell(&command, Duration::from_secs(180)).map(drop)
+pub fn hear_domu(station: &mut Station) -> Result<(), LabError> {
+    let command = "tries=0; until ip netns exec far ping -q -W 1 -c 1 10.9.0.2 >/dev/null; do \
+         tries=$((tries + 1)); [ $tries -lt 60 ] || exit 1; done";
+    station.shell(command, Duration::from_secs(180)).map(drop)
 }
 
 /// Replicates in one way for so many seconds of the box's time, with checkpoints each `interval_ms` at best.

@@ -132,7 +132,15 @@ impl Station {
     /// # Errors
     /// When it fails, with what it wrote to standard error.
     pub fn shell(&mut self, command: &str, limit: Duration) -> Result<String, LabError> {
-        self.guest.output_of(job(&["sh", "-c", command], limit))
+        self.succeed(&["sh", "-c", command], limit)
+    }
+
+    /// The same for a command without a shell.
+    ///
+    /// # Errors
+    /// As [`Station::shell`].
+    pub fn succeed(&mut self, words: &[&str], limit: Duration) -> Result<String, LabError> {
+        self.guest.output_of(job(words, limit))
     }
 
     /// Runs a command; its output goes to `output` as it comes.

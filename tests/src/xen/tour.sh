@@ -33,6 +33,7 @@ say "epochgate audit voip.gate --vif vif1.0"
 say "tc -s qdisc show dev ifb-vif1.0"
 say "xenstore-ls /libxl/1/remus/netbuf"
 say "nft list tables"
+after_a_release
 say "pkill -KILL -f libxl-save-helper"
 until_true 400 sh -c '! pgrep -f "[x]l remus" >/dev/null'
 say "tail -n 8 remus.log"

@@ -96,7 +96,8 @@ fn run_all(what: &str) -> anyhow::Result<ExitCode> {
     let release = &image.kernel.release;
     if what != "failover" {
         let mut station = Station::boot(&image)?;
-        run::start_domu(&mut station)?;
+        run::create_domu(&mut station)?;
+        run::hear_domu(&mut station)?;
         if matches!(what, "tour" | "all") {
             let text = run::tour(&mut station)?;
             println!("{text}");
