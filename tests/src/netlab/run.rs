@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 use super::ledger::{Ledger, Place};
 use super::namespace::{Namespace, succeed};
@@ -40,6 +41,7 @@ pub(super) fn run(
     frames: &[Vec<u8>],
 ) -> Result<Run, LabError> {
     let attempts = || {
+        stay_on_this_processor();
         let mut lost = String::new();
         for batch in BATCHES {
             match attempt(namespace, ifb, frames, batch) {
@@ -50,6 +52,15 @@ pub(super) fn run(
         Err(LabError::Lossy(lost))
     };
     namespace.enter(attempts).map_err(LabError::Io)?
+}
+
+/// veth queues what is sent for the processor that sends it (`__netif_rx` in drivers/net/veth.c), so a sender that
+/// is moved to another one on a busy machine may see its next frame overtake the last.
+fn stay_on_this_processor() {
+    let mut own = CpuSet::new();
+    own.set(sched_getcpu());
+    // Where that is forbidden frames may be overtaken, which is then told as such.
+    let _ = sched_setaffinity(None, &own);
 }
 
 fn attempt(

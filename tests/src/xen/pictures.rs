@@ -21,11 +21,7 @@ pub fn jitter(
 ) -> Chart {
     let lines = shown.iter().map(|(name, call)| Line {
         name: (*name).to_owned(),
-        points: call
-            .points
-            .iter()
-            .map(|(ms, jitter)| (ms / 1e3, *jitter))
-            .collect(),
+        points: call.points.iter().map(|point| rounded(*point)).collect(),
         ..Line::default()
     });
     let mark = failure.map(|ms| Mark {
@@ -41,6 +37,11 @@ pub fn jitter(
         lines: lines.collect(),
         marks: mark.into_iter().collect(),
     }
+}
+
+/// Seconds to a microsecond and jitter to a hundred nanoseconds, which is more than is known.
+fn rounded((ms, jitter): (f64, f64)) -> (f64, f64) {
+    ((ms * 1e3).round() / 1e6, (jitter * 1e4).round() / 1e4)
 }
 
 /// Writes a picture and its points as `ID.svg` and `ID.csv`.
