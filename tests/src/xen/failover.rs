@@ -118,6 +118,8 @@ pub(super) fn start(pair: &mut Pair) -> Result<(), LabError> {
 fn end(backup: &mut Station) -> Result<Heard, LabError> {
     let end = ["sh", SCRIPT, "end", AFTERWARDS, &call::hang_up()];
     backup.succeed(&end, Duration::from_secs(180))?;
+    let noticed = "grep 'the primary is gone' /run/xen-lab/receive.log";
+    eprint!("{}", backup.shell(noticed, SHORT)?);
     let mut read = |name: &str| backup.read(&format!("/run/xen-lab/{name}"));
     let frames = |bytes: Vec<u8>| frames_of_domu(&bytes).map_err(LabError::Guest);
     Ok(Heard {

@@ -54,23 +54,21 @@ impl Pair {
         })
     }
 
-    /// Ends the primary at once, as a loss of power does, and boots another one while `watch` looks at the backup.
+    /// Ends the primary at once, as a loss of power does, and boots another one when `watch` has looked at the
+    /// backup: another box that works meanwhile makes the takeover of this one slower.
     ///
     /// # Errors
-    /// When the other one does not come up, or what `watch` finds wrong.
+    /// What `watch` finds wrong, or when the other one does not come up.
     pub fn lose_primary<T>(
         &mut self,
         image: &Image,
         watch: impl FnOnce(&mut Station) -> Result<T, LabError>,
     ) -> Result<T, LabError> {
         self.primary = None;
+        let found = watch(&mut self.backup)?;
         let links = links(self.place.path(), 1);
-        let (found, next) = thread::scope(|scope| {
-            let next = scope.spawn(|| Station::boot_as(image, Part::Primary, &links));
-            (watch(&mut self.backup), next.join())
-        });
-        self.primary = Some(next.map_err(|_| panicked())??);
-        found
+        self.primary = Some(Station::boot_as(image, Part::Primary, &links)?);
+        Ok(found)
     }
 
     /// The primary.
