@@ -12,6 +12,8 @@ mod key;
 mod lines;
 mod overlap;
 mod parts;
+#[cfg(test)]
+mod random;
 mod stages;
 mod tables;
 
@@ -249,10 +251,11 @@ impl Chains<'_> {
             depth: 2,
             ..Text::default()
         };
-        let cut = parts::cut(block).filter(|_| depth < parts::DEEPEST);
-        if let Some(cut) = &cut
-            && let Some(key) = Key::new(cut.field, block.guard)
-        {
+        // A cut is of use only with a key that leads to its parts: without one the block stays whole.
+        let cut = parts::cut(block)
+            .filter(|_| depth < parts::DEEPEST)
+            .and_then(|cut| Some((Key::new(cut.field, block.guard)?, cut)));
+        if let Some((key, cut)) = &cut {
             lines.open(&format!(
                 "{} vmap {{",
                 key.leading(cut.free, cut.field.width())
@@ -265,7 +268,7 @@ impl Chains<'_> {
             }
             lines.close();
         }
-        let block = cut.as_ref().map_or(block, |cut| &cut.rest);
+        let block = cut.as_ref().map_or(block, |(_, cut)| &cut.rest);
         self.rules(block, name, &mut lines, (names, text))?;
         text.comment(title);
         text.open(&format!("chain {name} {{"));

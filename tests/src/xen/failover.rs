@@ -21,6 +21,8 @@ use crate::lab::image::Image;
 const AFTERWARDS: &str = "6";
 /// What runs at the backup.
 const SCRIPT: &str = "/lab/backup.sh";
+/// What the primary sent has passed the bridge by then; the backup says nothing for [`super::wire::SILENCE`].
+const BRIDGE_NS: u64 = 100_000_000;
 /// A shell command.
 const SHORT: Duration = Duration::from_secs(60);
 
@@ -133,13 +135,7 @@ fn end(backup: &mut Station) -> Result<Heard, LabError> {
 fn judge(way: &Way, mut before: Row, heard_all: &Heard) -> Result<Failover, LabError> {
     let policy = example(way.policy)?.policy;
     let death = heard_all.primary.last().map_or(0, |(at, _)| *at);
-    // What the primary sent passes the bridge before the far side sees it.
-    let sent: BTreeSet<&[u8]> = of(&heard_all.primary).collect();
-    let mut after = heard_all
-        .far
-        .iter()
-        .skip_while(|(at, frame)| *at <= death || sent.contains(frame.as_slice()))
-        .peekable();
+    let mut after = of_backup(&heard_all.far, death).peekable();
     let Some((first_at, first)) = after.peek().copied() else {
         return Err(LabError::Guest(format!(
             "{}: nothing came from the backup",
@@ -180,8 +176,11 @@ fn call_began(frames: &[(u64, Vec<u8>)]) -> u64 {
     first.map_or(0, |(at, _)| *at)
 }
 
-fn of(frames: &[(u64, Vec<u8>)]) -> impl Iterator<Item = &[u8]> {
-    frames.iter().map(|(_, frame)| frame.as_slice())
+/// What the far side saw of the backup. By their bytes frames can't be told apart, as the backup may say again
+/// what the primary has said; by time they can.
+fn of_backup(far: &[(u64, Vec<u8>)], death: u64) -> impl Iterator<Item = &(u64, Vec<u8>)> {
+    far.iter()
+        .skip_while(move |(at, _)| *at <= death + BRIDGE_NS)
 }
 
 fn describe(frame: &[u8]) -> String {
@@ -296,6 +295,15 @@ mod tests {
         let later: Vec<_> = (13..=14).map(|n| frame(2_000, tagged(n))).collect();
         let found = seen(&before, &later.iter().collect::<Vec<_>>(), |_| true);
         assert_eq!((found[0].again, found[0].lost), (0, 2));
+    }
+
+    #[test]
+    fn what_is_said_again_is_of_the_backup_though_its_bytes_are_the_same() {
+        let at = |ms: u64, n| (ms * MS, tagged(n));
+        let far = [at(10, 1), at(31, 2), at(1_400, 2), at(1_420, 3)];
+        let after: Vec<_> = of_backup(&far, 30 * MS).collect();
+        assert_eq!(after, [&at(1_400, 2), &at(1_420, 3)]);
+        assert_eq!(seen(&[at(10, 1), at(30, 2)], &after, |_| true)[0].again, 1);
     }
 
     #[test]

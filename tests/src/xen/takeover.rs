@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failover::{Failover, Seen};
 use super::pictures;
 use super::report::{Report, judge_row};
-use super::run::WAYS;
+use super::run::{Script, WAYS};
 use super::wire::SILENCE;
 
 /// Failovers, one for each way to replicate.
@@ -120,8 +120,8 @@ impl Takeovers {
         text
     }
 
-    /// What has to be so: the law was kept before, the call that was up is ended in good order, and no
-    /// connection had to be made anew.
+    /// What has to be so: the law was kept before, every stream came back, with hooks of ours none of what is held
+    /// was said again, the call that was up is ended in good order, and no connection had to be made anew.
     ///
     /// # Errors
     /// The first row that is otherwise.
@@ -131,6 +131,7 @@ impl Takeovers {
                 continue;
             };
             judge_row(way.script, &row.before)?;
+            stream_by_stream(way.script, row.name, &row.streams)?;
             if !row.hung_up {
                 return Err(format!("{}: the call did not end well", row.name));
             }
@@ -142,7 +143,55 @@ impl Takeovers {
     }
 }
 
+/// Every stream over each family that it has, and what the service sends back.
+const STREAMS: usize = 9;
+
+/// See [`Takeovers::judge`].
+fn stream_by_stream(script: Script, name: &str, streams: &[Seen]) -> Result<(), String> {
+    if streams.len() != STREAMS {
+        let came = streams.len();
+        return Err(format!("{name}: {came} of {STREAMS} streams came back"));
+    }
+    let again = |seen: &&Seen| script == Script::Ours && seen.held && seen.again > 0;
+    match streams.iter().find(again) {
+        None => Ok(()),
+        Some(Seen { stream, again, .. }) => Err(format!(
+            "{name}: {again} held packets ({stream}) had come out that the backup does not know of. libxl lets go \
+             when it has written a checkpoint, not when the backup has it: see whether it was that"
+        )),
+    }
+}
+
 /// What was seen of a stream, over IPv4 and then IPv6.
 fn of<'a>(row: &'a Failover, stream: &'a str) -> impl Iterator<Item = &'a Seen> {
     row.streams.iter().filter(move |seen| seen.stream == stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streams(again: usize) -> Vec<Seen> {
+        let one = Seen {
+            stream: String::from("sip"),
+            family: 4,
+            held: true,
+            gap_ms: 1_300.0,
+            again,
+            lost: 0,
+        };
+        vec![one; STREAMS]
+    }
+
+    #[test]
+    fn a_stream_that_does_not_come_back_is_an_error() {
+        assert!(stream_by_stream(Script::Ours, "x", &streams(0)).is_ok());
+        assert!(stream_by_stream(Script::Ours, "x", &streams(0)[1..]).is_err());
+    }
+
+    #[test]
+    fn what_is_held_and_said_again_is_an_error() {
+        assert!(stream_by_stream(Script::Ours, "x", &streams(1)).is_err());
+        assert!(stream_by_stream(Script::Stock, "x", &streams(1)).is_ok());
+    }
 }

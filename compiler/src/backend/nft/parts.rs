@@ -255,6 +255,7 @@ fn add(block: &mut Block, rule: &FlatRule, one: FieldBox) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::random;
     use super::*;
     use crate::ir::{Guard, Shape};
     use policy_lang::Verdict;
@@ -263,7 +264,6 @@ mod tests {
     const SIDE: u128 = 48;
 
     fn block() -> impl Strategy<Value = Block> {
-        let verdict = prop_oneof![Just(Verdict::Buffer), Just(Verdict::Bypass)];
         let range = (0..SIDE, 0..SIDE, 1_u128..9)
             .prop_map(|(a, b, length)| Range::new(a, if length < 8 { a + length } else { b }));
         let values = proptest::collection::vec(range, 1..4).prop_map(ValueSet::from_ranges);
@@ -274,23 +274,7 @@ mod tests {
                 .filter_map(|(field, values)| Some((field, values?)))
                 .collect(),
         });
-        let rule = (verdict.clone(), proptest::collection::vec(one, 1..3));
-        (proptest::collection::vec(rule, 0..8), verdict).prop_map(|(rules, default)| Block {
-            guard: Guard {
-                tagged: None,
-                shape: Shape::Any,
-            },
-            rules: rules
-                .into_iter()
-                .enumerate()
-                .map(|(source, (verdict, boxes))| FlatRule {
-                    verdict,
-                    boxes,
-                    source,
-                })
-                .collect(),
-            default,
-        })
+        random::block(one)
     }
 
     fn decided(block: &Block, sport: u128, dport: u128) -> Verdict {

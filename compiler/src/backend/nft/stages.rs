@@ -111,8 +111,8 @@ fn delays_of_runs(marks: &[bool]) -> Vec<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::random;
     use super::*;
-    use crate::ir::{FlatRule, Guard, Shape};
     use policy_lang::field::Field;
     use policy_lang::values::{Range, ValueSet};
     use proptest::prelude::*;
@@ -120,28 +120,11 @@ mod tests {
     const SIDE: u128 = 8;
 
     fn block() -> impl Strategy<Value = Block> {
-        let verdict = prop_oneof![Just(Verdict::Buffer), Just(Verdict::Bypass)];
         let range = (0..SIDE, 0..SIDE).prop_map(|(a, b)| ValueSet::from_ranges([Range::new(a, b)]));
         let one = (range.clone(), range).prop_map(|(s, d)| FieldBox {
             fields: [(Field::Sport, s), (Field::Dport, d)].into(),
         });
-        let rule = (verdict.clone(), proptest::collection::vec(one, 1..3));
-        (proptest::collection::vec(rule, 0..8), verdict).prop_map(|(rules, default)| Block {
-            guard: Guard {
-                tagged: None,
-                shape: Shape::Any,
-            },
-            rules: rules
-                .into_iter()
-                .enumerate()
-                .map(|(source, (verdict, boxes))| FlatRule {
-                    verdict,
-                    boxes,
-                    source,
-                })
-                .collect(),
-            default,
-        })
+        random::block(one)
     }
 
     fn holds(one: &FieldBox, sport: u128, dport: u128) -> bool {
