@@ -52,9 +52,12 @@ end_replication() {
     wait "$xl" 2>/dev/null
 }
 
-# Rules, queues and IFBs that are there.
+# Rules, queues and IFBs of a replication that are there; fails if there are none.
 what_is_left() {
-    tc qdisc show
-    ip -br link show type ifb
-    nft list ruleset
+    {
+        tc qdisc show
+        ip -br link show type ifb
+        nft list ruleset
+    } | grep -E 'plug|ingress|clsact|table|ifb-'
 }
+nothing_left() { ! what_is_left; }

@@ -39,7 +39,6 @@ held_stay() { comes 0 0 'udp port 5060'; }
 held_come() { comes 80 999 'udp port 5060'; }
 media_pass() { comes 20 999 'udp src port 16384'; }
 nothing_comes() { comes 0 0 ip; }
-nothing_left() { ! what_is_left | grep -E 'plug|ingress|clsact|table|ifb-'; }
 checkpoints_come() {
     before=$(grep -c 'action=0' "$TRACE/trace")
     until_true 100 checkpoints_above "$((before + 3))"
